@@ -1,0 +1,139 @@
+//! Where a stream goes on: `id` and `Last-Event-ID`, and `since`.
+//!
+//! An id is the JSON array of all topic-partitions of the request. KafkaSSE's clients accept an offset and a timestamp
+//! in one entry, and the offset wins; ours carry both, so that nothing is skipped and an id still works where
+//! offsets differ.
+
+use eventstar_event::time::{Millis, from_iso};
+use serde::{Deserialize, Serialize};
+
+/// Largest `Last-Event-ID`, in bytes: Cloudflare's limit for all headers of a request is 128 KB.
+const MAX_ID_BYTES: usize = 64 * 1024;
+
+/// One entry of an id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The offset of the next event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<i64>,
+    /// The timestamp of the last event seen, plus one millisecond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Millis>,
+}
+
+/// An element of `Last-Event-ID`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum LastEventId {
+    /// A topic: all its partitions, from `since` or the latest.
+    Topic(String),
+    /// A topic-partition with where to go on.
+    Position(Position),
+}
+
+/// A position that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PositionError {
+    /// `Last-Event-ID` is no JSON.
+    #[error("{0}")]
+    Syntax(String),
+    /// `Last-Event-ID` is JSON of another form. The text is the original's, two spaces included.
+    #[error(
+        "Must provide either an array topic names, or  an array of objects with topic, partition and offset|timestamp."
+    )]
+    Form,
+    /// `since` is neither milliseconds nor a date.
+    #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{0}'")]
+    Since(String),
+}
+
+/// Reads `Last-Event-ID`.
+///
+/// # Errors
+/// [`PositionError::Syntax`] or [`PositionError::Form`].
+pub fn parse_last_event_id(header: &str) -> Result<Vec<LastEventId>, PositionError> {
+    if header.len() > MAX_ID_BYTES {
+        return Err(PositionError::Syntax(format!("longer than {MAX_ID_BYTES} bytes")));
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(header).map_err(|error| PositionError::Syntax(error.to_string()))?;
+    let entries: Vec<LastEventId> = serde_json::from_value(json).map_err(|_| PositionError::Form)?;
+    let complete = |entry: &LastEventId| match entry {
+        LastEventId::Topic(topic) => !topic.is_empty(),
+        LastEventId::Position(position) => position.offset.is_some() || position.timestamp.is_some(),
+    };
+    if entries.is_empty() || !entries.iter().all(complete) {
+        return Err(PositionError::Form);
+    }
+    Ok(entries)
+}
+
+/// Reads `since`: milliseconds since the epoch, or ISO-8601.
+///
+/// # Errors
+/// [`PositionError::Since`].
+pub fn since_millis(since: &str) -> Result<Millis, PositionError> {
+    let error = || PositionError::Since(since.chars().take(100).collect());
+    if !since.is_empty() && since.bytes().all(|byte| byte.is_ascii_digit()) {
+        return since.parse().map_err(|_| error());
+    }
+    from_iso(since).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_either_form_are_read() {
+        let entries = parse_last_event_id(
+            r#"["a",{"topic":"b","partition":0,"offset":-1},{"topic":"c","partition":1,"offset":5,"timestamp":9}]"#,
+        )
+        .unwrap();
+        assert_eq!(entries[0], LastEventId::Topic("a".into()));
+        let LastEventId::Position(last) = &entries[2] else {
+            panic!("{entries:?}")
+        };
+        assert_eq!(
+            (last.partition, last.offset, last.timestamp),
+            (1, Some(5), Some(9))
+        );
+    }
+
+    #[test]
+    fn other_forms_are_refused() {
+        assert!(matches!(
+            parse_last_event_id(r#""""{nope"#),
+            Err(PositionError::Syntax(_))
+        ));
+        assert!(matches!(parse_last_event_id(""), Err(PositionError::Syntax(_))));
+        let huge = format!("[{}]", "\"a\",".repeat(20_000));
+        assert!(matches!(
+            parse_last_event_id(&huge),
+            Err(PositionError::Syntax(_))
+        ));
+        for form in [
+            "[]",
+            "{}",
+            "[1]",
+            r#"[{"topic":"a"}]"#,
+            r#"[{"topic":"a","partition":0}]"#,
+            r#"[""]"#,
+        ] {
+            assert_eq!(parse_last_event_id(form), Err(PositionError::Form), "{form}");
+        }
+    }
+
+    #[test]
+    fn since_is_milliseconds_or_a_date() {
+        assert_eq!(since_millis("1593561600000"), Ok(1_593_561_600_000));
+        assert_eq!(since_millis("2020-07-01T00:00:00Z"), Ok(1_593_561_600_000));
+        for bad in ["yesterday", "99999999999999999999999", "-5"] {
+            assert!(matches!(since_millis(bad), Err(PositionError::Since(_))), "{bad}");
+        }
+    }
+}

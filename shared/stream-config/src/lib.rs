@@ -1,0 +1,14 @@
+//! Stream config: the map from stream name (or `/regex/`) to settings, as MediaWiki's EventStreamConfig has it.
+//!
+//! In scope: reading and checking a config, lookup (exact, then the first regex in order), the merge of defaults
+//! (`array_replace_recursive`), `topics`. Out of scope: where a config is stored, and HTTP.
+
+mod merge;
+mod model;
+mod pattern;
+mod stream;
+
+pub use merge::merge;
+pub use model::{ConfigError, StreamConfigs};
+pub use pattern::StreamPattern;
+pub use stream::{Accept, MAX_PARTITIONS, Stream};

@@ -1,0 +1,163 @@
+//! The settings of one stream, typed: what intake and the relay act on.
+
+use serde_json::{Map, Value};
+
+/// What an answer of 201 waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Accept {
+    /// The chunk is committed to the stream log.
+    #[default]
+    Log,
+    /// The queue took the event.
+    Queue,
+}
+
+/// The settings of one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stream {
+    /// The title a schema must have for its events to enter the stream.
+    pub schema_title: Option<String>,
+    /// The topics a reader reads; intake writes to the first.
+    pub topics: Vec<String>,
+    /// What 201 waits for.
+    pub accept: Accept,
+    /// How many partitions each topic has; at least 1.
+    pub partitions: u32,
+    /// The epoch of the topics' logs.
+    pub log_epoch: u32,
+    /// The message key: key name → path of the event's member.
+    pub message_key_fields: Vec<(String, Vec<String>)>,
+    /// Whether producers need a bearer token.
+    pub token_required: bool,
+    /// The names of the tokens that may produce; empty for any.
+    pub tokens: Vec<String>,
+}
+
+/// Most partitions of a topic: a reader follows all of them.
+pub const MAX_PARTITIONS: u32 = 64;
+
+impl Stream {
+    /// Reads checked, merged settings; `topics` must be computed already.
+    #[must_use]
+    pub fn from_settings(settings: &Map<String, Value>, topics: Vec<String>) -> Self {
+        let producers = settings.get("producers");
+        let text = |name: &str| settings.get(name).and_then(Value::as_str);
+        let number = |name: &str| {
+            settings
+                .get(name)
+                .and_then(Value::as_u64)
+                .and_then(|n| u32::try_from(n).ok())
+        };
+        let keys = settings.get("message_key_fields").and_then(Value::as_object);
+        Self {
+            schema_title: text("schema_title").map(str::to_owned),
+            topics,
+            accept: if text("accept") == Some("queue") {
+                Accept::Queue
+            } else {
+                Accept::Log
+            },
+            partitions: number("partitions").unwrap_or(1).clamp(1, MAX_PARTITIONS),
+            log_epoch: number("log_epoch").unwrap_or(0),
+            message_key_fields: keys
+                .into_iter()
+                .flatten()
+                .filter_map(|(key, path)| {
+                    Some((
+                        key.clone(),
+                        path.as_str()?.split('.').map(str::to_owned).collect(),
+                    ))
+                })
+                .collect(),
+            token_required: producers.and_then(|p| p.get("auth")).and_then(Value::as_str) == Some("token"),
+            tokens: strings(producers.and_then(|p| p.get("tokens"))),
+        }
+    }
+}
+
+/// The strings of an array; empty for everything else.
+pub(crate) fn strings(value: Option<&Value>) -> Vec<String> {
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Checks the settings the platform acts on.
+///
+/// # Errors
+/// The pointer below the stream's settings, and what is wrong there.
+pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String)> {
+    let wrong = |pointer: &str, expected: &str| Err((pointer.to_owned(), format!("expected {expected}")));
+    for name in ["schema_title", "description", "destination_event_service"] {
+        if settings
+            .get(name)
+            .is_some_and(|value| !value.is_string() && !value.is_null())
+        {
+            return wrong(&format!("/{name}"), "a string");
+        }
+    }
+    for name in ["topics", "topic_prefixes"] {
+        let fits = |value: &Value| {
+            value.is_null() || value.as_array().is_some_and(|v| v.iter().all(Value::is_string))
+        };
+        if settings.get(name).is_some_and(|value| !fits(value)) {
+            return wrong(&format!("/{name}"), "an array of strings");
+        }
+    }
+    if settings
+        .get("accept")
+        .is_some_and(|value| !matches!(value.as_str(), Some("log" | "queue")))
+    {
+        return wrong("/accept", "\"log\" or \"queue\"");
+    }
+    if settings.get("partitions").is_some_and(|value| {
+        !value
+            .as_u64()
+            .is_some_and(|n| (1..=u64::from(MAX_PARTITIONS)).contains(&n))
+    }) {
+        return wrong("/partitions", &format!("a number from 1 to {MAX_PARTITIONS}"));
+    }
+    if settings
+        .get("log_epoch")
+        .is_some_and(|value| value.as_u64().is_none_or(|n| n > u64::from(u32::MAX)))
+    {
+        return wrong("/log_epoch", "a number from 0");
+    }
+    if let Some(keys) = settings.get("message_key_fields").filter(|keys| !keys.is_null()) {
+        let Some(keys) = keys.as_object() else {
+            return wrong(
+                "/message_key_fields",
+                "a map from key name to the event's field (a.b.c)",
+            );
+        };
+        if let Some((name, _)) = keys
+            .iter()
+            .find(|(_, path)| path.as_str().is_none_or(str::is_empty))
+        {
+            return wrong(
+                &format!("/message_key_fields/{name}"),
+                "the event's field as text (a.b.c)",
+            );
+        }
+    }
+    if let Some(producers) = settings.get("producers").filter(|producers| !producers.is_null()) {
+        let Some(producers) = producers.as_object() else {
+            return wrong("/producers", "a map");
+        };
+        if producers
+            .get("auth")
+            .is_some_and(|auth| !matches!(auth.as_str(), Some("token" | "none")))
+        {
+            return wrong("/producers/auth", "\"token\" or \"none\"");
+        }
+        let names = |value: &Value| value.as_array().is_some_and(|v| v.iter().all(Value::is_string));
+        if producers.get("tokens").is_some_and(|tokens| !names(tokens)) {
+            return wrong("/producers/tokens", "an array of token names");
+        }
+    }
+    Ok(())
+}

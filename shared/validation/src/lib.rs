@@ -1,0 +1,16 @@
+//! JSON Schema validation with the answers of AJV 6, EventGate's validator.
+//!
+//! [`Schema::compile`] once, [`Schema::validate`] many times. The `jsonschema` crate validates; this crate makes it
+//! accept and refuse what AJV 6 does (its `fast` formats, defaults, nested `$id`s that repeat), and words its
+//! errors as AJV does.
+//!
+//! Out of scope: loading and caching (`eventstar-stores`), compatibility between versions.
+
+mod ajv;
+mod clean;
+mod defaults;
+mod formats;
+mod schema;
+
+pub use ajv::{AjvError, errors_text};
+pub use schema::{Schema, SchemaError};

@@ -1,0 +1,156 @@
+//! A compiled schema.
+
+use eventstar_event::EventText;
+use jsonschema::{Draft, PatternOptions, Validator};
+use serde_json::Value;
+
+use crate::ajv::{AjvError, translate};
+use crate::clean::clean;
+use crate::defaults::Defaults;
+use crate::formats::FORMATS;
+
+/// Most errors reported for one event; an array of ten thousand wrong items needs no more.
+const MAX_ERRORS: usize = 100;
+
+/// Steps a pattern with look-around may take before it counts as not matching. Others run in linear time.
+const BACKTRACK_LIMIT: usize = 10_000;
+
+/// Why a schema cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("at {}: {message}", if pointer.is_empty() { "the root" } else { pointer })]
+pub struct SchemaError {
+    /// JSON pointer into the schema.
+    pub pointer: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A compiled schema: what a version in a schema repository becomes on first use.
+#[derive(Debug)]
+pub struct Schema {
+    cleaned: Value,
+    validator: Validator,
+    defaults: Defaults,
+}
+
+impl Schema {
+    /// Compiles the JSON text of a schema of draft 4, 6, 7 (assumed without `$schema`), 2019-09 or 2020-12.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when the text is no JSON object, breaks its draft's meta-schema, names an unknown format or draft,
+    /// or has a `$ref` that leads out of the document.
+    pub fn compile(text: &str) -> Result<Self, SchemaError> {
+        let error = |pointer: &str, message: String| SchemaError {
+            pointer: pointer.to_owned(),
+            message,
+        };
+        let mut schema: Value =
+            serde_json::from_str(text).map_err(|e| error("", format!("not valid JSON: {e}")))?;
+        if !schema.is_object() {
+            return Err(error("", "expected a JSON object".to_owned()));
+        }
+        let draft = draft(&schema)?;
+        clean(&mut schema);
+        // The draft is known: a meta-schema URI would only be looked up again, under a spelling AJV also accepts.
+        if let Value::Object(root) = &mut schema {
+            root.shift_remove("$schema");
+        }
+        let build = |fancy: bool| {
+            let mut options = jsonschema::options()
+                .with_draft(draft)
+                .should_validate_formats(true)
+                .should_ignore_unknown_formats(false);
+            for (name, check) in FORMATS {
+                options = options.with_format(*name, *check);
+            }
+            if fancy {
+                let patterns = PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT);
+                options.with_pattern_options(patterns).build(&schema)
+            } else {
+                options
+                    .with_pattern_options(PatternOptions::regex())
+                    .build(&schema)
+            }
+        };
+        let validator = build(false)
+            .or_else(|_| build(true))
+            .map_err(|e| error(e.instance_path().as_str(), e.to_string()))?;
+        Ok(Self {
+            defaults: Defaults::of(&schema),
+            validator,
+            cleaned: schema,
+        })
+    }
+
+    /// The schema's `title`.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        self.cleaned.get("title").and_then(Value::as_str)
+    }
+
+    /// Whether the schema declares the member at `path` (through `properties`).
+    #[must_use]
+    pub fn has_field(&self, path: &[&str]) -> bool {
+        path.iter()
+            .try_fold(&self.cleaned, |schema, name| {
+                schema.get("properties").and_then(|members| members.get(*name))
+            })
+            .is_some()
+    }
+
+    /// Adds the schema's defaults for missing members, to the parsed event and to its text.
+    pub fn fill_defaults(&self, value: &mut Value, text: &mut EventText) {
+        self.defaults.fill(value, text);
+    }
+
+    /// Validates an event; at most 100 errors are reported.
+    ///
+    /// # Errors
+    /// The errors, in AJV's words.
+    pub fn validate(&self, value: &Value) -> Result<(), Vec<AjvError>> {
+        if self.validator.is_valid(value) {
+            return Ok(());
+        }
+        let mut errors = Vec::new();
+        for error in self.validator.iter_errors(value) {
+            translate(value, &error, &mut errors);
+            if errors.len() >= MAX_ERRORS {
+                errors.truncate(MAX_ERRORS);
+                break;
+            }
+        }
+        Err(errors)
+    }
+}
+
+/// The draft that `$schema` names, in any spelling AJV 6 accepts (`http` or `https`, with or without `#`).
+fn draft(schema: &Value) -> Result<Draft, SchemaError> {
+    let error = |message: String| SchemaError {
+        pointer: "/$schema".to_owned(),
+        message,
+    };
+    let uri = match schema.get("$schema") {
+        None => return Ok(Draft::Draft7),
+        Some(Value::String(uri)) => uri,
+        Some(_) => return Err(error("expected the URI of a draft".to_owned())),
+    };
+    let name = uri
+        .trim_end_matches('#')
+        .trim_start_matches("https://")
+        .trim_start_matches("http://");
+    Ok(match name {
+        "json-schema.org/draft-04/schema" => Draft::Draft4,
+        "json-schema.org/draft-06/schema" => Draft::Draft6,
+        "json-schema.org/draft-07/schema" | "json-schema.org/schema" => Draft::Draft7,
+        "json-schema.org/draft/2019-09/schema" => Draft::Draft201909,
+        "json-schema.org/draft/2020-12/schema" => Draft::Draft202012,
+        _ => {
+            return Err(error(format!(
+                "unknown draft '{uri}': use draft 04, 06, 07, 2019-09 or 2020-12, for example https://json-schema.org/draft-07/schema#"
+            )));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests;
