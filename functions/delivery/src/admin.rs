@@ -1,0 +1,266 @@
+//! The admin routes: publishing schemas and stream config, reading the config and its history.
+
+use eventstar_http_api::{
+    Access, Principal, Request, Response, error, json, not_found, query_value, with_etag,
+};
+use eventstar_ports::{
+    Level, Platform, Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig,
+};
+use http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH, WWW_AUTHENTICATE};
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::MAX_BODY_BYTES;
+
+pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &str) -> Response {
+    if let Err(refusal) = authorize(platform, request) {
+        return refusal;
+    }
+    if request.body().len() > MAX_BODY_BYTES {
+        let detail = format!("the body is larger than {MAX_BODY_BYTES} bytes: publish in smaller batches");
+        return error(
+            request,
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "payload_too_large",
+            "Payload Too Large",
+            &detail,
+        );
+    }
+    let schemas = path
+        .strip_prefix("repositories/")
+        .and_then(|path| path.strip_suffix("/schemas"));
+    match (request.method(), path, schemas) {
+        (&Method::PUT, _, Some(repository)) => publish_schemas(platform, request, repository).await,
+        (&Method::PUT, "stream-configs", _) => publish_config(platform, request).await,
+        (&Method::GET, "stream-configs", _) => get_config(platform, request).await,
+        (&Method::GET, "stream-configs/history", _) => history(platform, request).await,
+        (_, "stream-configs", _) => eventstar_http_api::method_not_allowed(request, "GET,PUT"),
+        (_, "stream-configs/history", _) => eventstar_http_api::method_not_allowed(request, "GET"),
+        (_, _, Some(_)) => eventstar_http_api::method_not_allowed(request, "PUT"),
+        _ => not_found(request),
+    }
+}
+
+fn authorize<P: Platform>(platform: &P, request: &Request) -> Result<(), Response> {
+    match Principal::of(request.headers(), platform).admin() {
+        Access::Granted => Ok(()),
+        Access::TokenMissing => {
+            let detail = "admin routes need a token: send Authorization: Bearer <ADMIN_TOKEN>";
+            let mut response = error(
+                request,
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Token Required",
+                detail,
+            );
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            Err(response)
+        }
+        Access::Refused => {
+            let detail = "the token sent is not the deployment's admin token";
+            Err(error(
+                request,
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "Wrong Token",
+                detail,
+            ))
+        }
+    }
+}
+
+fn bad_request(request: &Request, detail: &str) -> Response {
+    error(
+        request,
+        StatusCode::BAD_REQUEST,
+        "bad_request",
+        "Bad Request",
+        detail,
+    )
+}
+
+#[derive(Deserialize)]
+struct Schemas {
+    schemas: Vec<SchemaFile>,
+}
+
+async fn publish_schemas<P: Platform>(platform: &P, request: &Request, repository: &str) -> Response {
+    let schemas = match serde_json::from_slice::<Schemas>(request.body()) {
+        Ok(body) => body.schemas,
+        Err(why) => {
+            let detail = format!("expected {{\"schemas\": [{{\"title\", \"version\", \"json\"}}]}}: {why}");
+            return bad_request(request, &detail);
+        }
+    };
+    let question = RegistryRequest::PublishSchemas {
+        repository: repository.to_owned(),
+        schemas,
+    };
+    match platform.registry().ask(question).await {
+        Ok(Published::Schemas {
+            published,
+            unchanged,
+            in_kv,
+        }) => {
+            let answer = serde_json::json!({"published": published, "unchanged": unchanged, "in_kv": in_kv});
+            json(StatusCode::OK, &answer)
+        }
+        other => refused(platform, request, other),
+    }
+}
+
+/// Reads `If-Match`: `None` for `*`, the version for a tag; `If-None-Match: *` means that nothing is published yet.
+fn precondition(request: &Request) -> Result<Option<u64>, Response> {
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    match (header(IF_MATCH), header(IF_NONE_MATCH)) {
+        (Some("*"), _) => Ok(None),
+        (Some(tag), _) => tag
+            .trim_start_matches("W/")
+            .trim_matches('"')
+            .parse()
+            .map(Some)
+            .map_err(|_| {
+                let detail = format!(
+                    "If-Match: {tag} is no version: send the ETag of GET /admin/v1/stream-configs, or *"
+                );
+                bad_request(request, &detail)
+            }),
+        (None, Some("*")) => Ok(Some(0)),
+        (None, _) => {
+            let detail = "send If-Match with the ETag of GET /admin/v1/stream-configs, If-None-Match: * for the first, or If-Match: * to overwrite";
+            Err(error(
+                request,
+                StatusCode::PRECONDITION_REQUIRED,
+                "precondition_required",
+                "Precondition Required",
+                detail,
+            ))
+        }
+    }
+}
+
+async fn publish_config<P: Platform>(platform: &P, request: &Request) -> Response {
+    let if_match = match precondition(request) {
+        Ok(if_match) => if_match,
+        Err(refusal) => return refusal,
+    };
+    let config = match serde_json::from_slice::<Box<RawValue>>(request.body()) {
+        Ok(config) => config,
+        Err(why) => return bad_request(request, &format!("the stream config is not valid JSON: {why}")),
+    };
+    match platform
+        .registry()
+        .ask(RegistryRequest::PublishStreamConfig { if_match, config })
+        .await
+    {
+        Ok(Published::StreamConfig { version, in_kv }) => {
+            let answer = serde_json::json!({"version": version, "in_kv": in_kv});
+            with_etag(json(StatusCode::OK, &answer), &version.to_string())
+        }
+        other => refused(platform, request, other),
+    }
+}
+
+async fn get_config<P: Platform>(platform: &P, request: &Request) -> Response {
+    let version = match query_value(request.uri(), "version").map(|version| version.parse::<u64>()) {
+        None => None,
+        Some(Ok(version)) => Some(version),
+        Some(Err(_)) => {
+            return bad_request(
+                request,
+                "version is no number: GET /admin/v1/stream-configs/history lists them",
+            );
+        }
+    };
+    match platform
+        .registry()
+        .ask(RegistryRequest::StreamConfig { version })
+        .await
+    {
+        Ok(Published::Config(Some(StoredConfig {
+            version,
+            config: Some(config),
+            ..
+        }))) => with_etag(json(StatusCode::OK, &config), &version.to_string()),
+        Ok(Published::Config(_)) => {
+            let detail = "no stream config is published under this version: PUT /admin/v1/stream-configs publishes one";
+            error(
+                request,
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "Stream Config Not Found",
+                detail,
+            )
+        }
+        other => refused(platform, request, other),
+    }
+}
+
+async fn history<P: Platform>(platform: &P, request: &Request) -> Response {
+    match platform
+        .registry()
+        .ask(RegistryRequest::StreamConfigHistory)
+        .await
+    {
+        Ok(Published::History(versions)) => json(StatusCode::OK, &serde_json::json!({"versions": versions})),
+        other => refused(platform, request, other),
+    }
+}
+
+fn refused<P: Platform>(
+    platform: &P,
+    request: &Request,
+    answer: Result<Published, RegistryError>,
+) -> Response {
+    let refusal = match answer {
+        Err(refusal) => refusal,
+        Ok(other) => RegistryError::Unavailable {
+            detail: format!("{other:?} answers another question"),
+        },
+    };
+    let detail = refusal.to_string();
+    match refusal {
+        RegistryError::Immutable { .. } => error(
+            request,
+            StatusCode::CONFLICT,
+            "immutable",
+            "Published Version",
+            &detail,
+        ),
+        RegistryError::VersionMismatch { current, .. } => {
+            let response = error(
+                request,
+                StatusCode::PRECONDITION_FAILED,
+                "version_mismatch",
+                "Precondition Failed",
+                &detail,
+            );
+            with_etag(response, &current.to_string())
+        }
+        RegistryError::Invalid { .. } => error(
+            request,
+            StatusCode::BAD_REQUEST,
+            "invalid",
+            "Not Publishable",
+            &detail,
+        ),
+        RegistryError::Unavailable { detail: log } => {
+            platform.log(Level::Error, &format!("registry: {log}"));
+            error(
+                request,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Service Unavailable",
+                &detail,
+            )
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `delivery`: from the queue to the sinks, and the admin routes of the deployment.
+//!
+//! Replaces the Kafka producer in EventGate. On Workers it also owns the objects behind the stream log and the registry; the
+//! shim wires them to `eventstar-stores`.
+
+mod admin;
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use eventstar_http_api::{Request, Response, common_headers, info, route};
+use eventstar_ports::Platform;
+
+pub use eventstar_delivery::{Delivered, deliver as consume};
+
+/// Largest request body, in bytes: a hundred schemas, or a stream config.
+pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+
+/// What an isolate keeps between requests: nothing.
+#[derive(Default)]
+pub struct Isolate {}
+
+/// Answers a request.
+pub async fn handle<P: Platform>(_isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
+    let path = route("delivery", request.uri()).path;
+    let response = match path.strip_prefix("/admin/v1/") {
+        Some(rest) => admin::handle(&platform, &request, rest).await,
+        None => info("delivery", "Delivery and administration.", path, &request),
+    };
+    common_headers(response, "get,put")
+}
+
+/// Consumes the dead-letter queue: what the queue gave up on is kept in the log topic of dead letters.
+pub async fn consume_dead<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Vec<Delivered> {
+    let reason = "the queue gave up after its last retry";
+    match eventstar_delivery::dead_letters(platform, &messages, reason).await {
+        Ok(()) => messages.iter().map(|_| Delivered::Done).collect(),
+        Err(error) => {
+            platform.log(
+                eventstar_ports::Level::Error,
+                &format!("dead letters could not be kept, tried again: {error}"),
+            );
+            messages.iter().map(|_| Delivered::Retry).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

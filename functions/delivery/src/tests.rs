@@ -1,0 +1,167 @@
+use eventstar_platform_memory::{Fault, Memory};
+use eventstar_ports::Body;
+use serde_json::{Value, json};
+
+use super::*;
+
+async fn send(
+    memory: &Memory,
+    method: &str,
+    path: &str,
+    headers: &[(&'static str, &str)],
+    body: &str,
+) -> (u16, Value) {
+    let mut request = Request::new(Bytes::from(body.to_owned()));
+    *request.method_mut() = method.parse().unwrap();
+    *request.uri_mut() = path.parse().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    let response = handle(&Rc::new(Isolate::default()), memory.clone(), request).await;
+    let status = response.status().as_u16();
+    let Body::Full(body) = response.into_body() else {
+        panic!("streams")
+    };
+    (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+const TOKEN: (&str, &str) = ("authorization", "Bearer root");
+const CONFIGS: &str = "/admin/v1/stream-configs";
+const SCHEMAS: &str = "/admin/v1/repositories/one/schemas";
+
+fn world() -> Memory {
+    Memory::new()
+        .with("ADMIN_TOKEN", "root")
+        .with("PRODUCER_TOKENS", "web=w1")
+}
+
+fn schemas(json: &str) -> String {
+    json!({"schemas": [{"title": "a", "version": "1.0.0", "json": json}]}).to_string()
+}
+
+#[test]
+fn admin_routes_need_the_admin_token() {
+    pollster::block_on(async {
+        for path in [
+            CONFIGS,
+            SCHEMAS,
+            "/admin/v1/stream-configs/history",
+            "/delivery/admin/v1/nope",
+        ] {
+            assert_eq!(send(&world(), "GET", path, &[], "").await.0, 401, "{path}");
+            let producer = ("authorization", "Bearer w1");
+            assert_eq!(
+                send(&world(), "GET", path, &[producer], "").await.0,
+                403,
+                "{path}"
+            );
+            assert_ne!(send(&world(), "GET", path, &[TOKEN], "").await.0, 403, "{path}");
+        }
+        assert_eq!(
+            send(
+                &Memory::new(),
+                "GET",
+                CONFIGS,
+                &[("authorization", "Bearer ")],
+                ""
+            )
+            .await
+            .0,
+            403
+        );
+        assert_eq!(send(&world(), "GET", "/healthz", &[], "").await.0, 200);
+    });
+}
+
+#[test]
+fn a_stream_config_is_published_over_the_version_it_names() {
+    pollster::block_on(async {
+        let memory = world();
+        let put = async |headers: &[(&'static str, &str)], body: &str| {
+            let mut all = vec![TOKEN];
+            all.extend_from_slice(headers);
+            send(&memory, "PUT", CONFIGS, &all, body).await
+        };
+        assert_eq!(send(&memory, "GET", CONFIGS, &[TOKEN], "").await.0, 404);
+        assert_eq!(put(&[], "{}").await.0, 428);
+        assert_eq!(
+            put(&[("if-none-match", "*")], "{}").await,
+            (200, json!({"version": 1, "in_kv": true}))
+        );
+        assert_eq!(put(&[("if-none-match", "*")], "{}").await.0, 412);
+        assert_eq!(put(&[("if-match", "\"1\"")], r#"{"a":{}}"#).await.0, 200);
+        assert_eq!(put(&[("if-match", "\"1\"")], "{}").await.0, 412);
+        assert_eq!(put(&[("if-match", "soon")], "{}").await.0, 400);
+        let (status, body) = put(&[("if-match", "*")], r#"{"a":{"accept":"maybe"}}"#).await;
+        assert!(
+            status == 400 && body["detail"].as_str().unwrap().contains("/a/accept"),
+            "{body}"
+        );
+        assert_eq!(put(&[("if-match", "*")], "{").await.0, 400);
+        assert_eq!(
+            send(&memory, "GET", CONFIGS, &[TOKEN], "").await,
+            (200, json!({"a": {}}))
+        );
+        assert_eq!(
+            send(&memory, "GET", "/admin/v1/stream-configs?version=1", &[TOKEN], "").await,
+            (200, json!({}))
+        );
+        assert_eq!(
+            send(&memory, "GET", "/admin/v1/stream-configs?version=x", &[TOKEN], "")
+                .await
+                .0,
+            400
+        );
+        let (_, history) = send(&memory, "GET", "/admin/v1/stream-configs/history", &[TOKEN], "").await;
+        assert_eq!(history["versions"][0]["version"], 2);
+    });
+}
+
+#[test]
+fn schemas_are_published_once_and_broken_ones_named() {
+    pollster::block_on(async {
+        let memory = world();
+        let put = async |body: &str| send(&memory, "PUT", SCHEMAS, &[TOKEN], body).await;
+        let published = json!({"published": 1, "unchanged": 0, "in_kv": true});
+        assert_eq!(put(&schemas("{}")).await, (200, published));
+        assert_eq!(put(&schemas("{}")).await.1["unchanged"], 1);
+        assert_eq!(put(&schemas(r#"{"title":"a"}"#)).await.0, 409);
+        let (status, body) = put(&schemas(r#"{"type":1}"#)).await;
+        assert!(
+            status == 400 && body["detail"].as_str().unwrap().contains("/a/1.0.0"),
+            "{body}"
+        );
+        assert_eq!(put("[]").await.0, 400);
+        assert_eq!(put(&"x".repeat(MAX_BODY_BYTES + 1)).await.0, 413);
+        assert_eq!(send(&memory, "GET", SCHEMAS, &[TOKEN], "").await.0, 405);
+    });
+}
+
+#[test]
+fn a_registry_that_fails_is_503_without_its_words() {
+    pollster::block_on(async {
+        let memory = world();
+        memory.fail("registry", Fault::Before);
+        let (status, body) = send(&memory, "GET", CONFIGS, &[TOKEN], "").await;
+        assert_eq!(status, 503);
+        assert!(!body.to_string().contains("injected"));
+    });
+}
+
+#[test]
+fn what_the_queue_gave_up_is_kept_or_tried_again() {
+    pollster::block_on(async {
+        let memory = world();
+        let messages = || vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")];
+        memory.fail("log", Fault::Before);
+        assert_eq!(
+            consume_dead(&memory, messages()).await,
+            [Delivered::Retry, Delivered::Retry]
+        );
+        memory.heal();
+        assert_eq!(
+            consume_dead(&memory, messages()).await,
+            [Delivered::Done, Delivered::Done]
+        );
+    });
+}

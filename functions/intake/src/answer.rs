@@ -1,0 +1,252 @@
+//! What became of the events, and the answer that tells it.
+
+use eventstar_event::JsonError;
+use eventstar_http_api::{Response, empty, json, retry_after};
+use eventstar_ports::{Level, Platform, PortError, PortErrorKind};
+use eventstar_validation::{AjvError, errors_text};
+use http::StatusCode;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+/// Why an event was not accepted.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    /// It is not valid: EventGate's `invalid`.
+    Invalid(Vec<AjvError>),
+    /// The client's fault otherwise: EventGate's `error`, with a stable code.
+    Client { code: &'static str, message: String },
+    /// The stream takes only tokens and none was shown.
+    TokenMissing { message: String },
+    /// The token is not good for the stream.
+    TokenRefused { message: String },
+    /// The event is too large.
+    TooLarge { bytes: usize, limit: usize },
+    /// Our fault: the client may send it again.
+    Ours { log: String },
+}
+
+impl Failure {
+    pub(crate) fn client(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Client {
+            code,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn ours(error: &PortError) -> Self {
+        Self::Ours {
+            log: error.to_string(),
+        }
+    }
+
+    pub(crate) fn token_missing(stream: &str) -> Self {
+        let message =
+            format!("stream {stream} takes events only with a token: send Authorization: Bearer <token>");
+        Self::TokenMissing { message }
+    }
+
+    pub(crate) fn token_refused(stream: &str) -> Self {
+        let message =
+            format!("the token sent may not produce to stream {stream}: use one that the stream names");
+        Self::TokenRefused { message }
+    }
+
+    /// What only a reader of the text sees, in the form of a validation error.
+    pub(crate) fn json(error: &JsonError) -> Self {
+        let data_path = match error {
+            JsonError::DuplicateKey(pointer) => pointer.replace('/', "."),
+            _ => String::new(),
+        };
+        Self::Invalid(vec![AjvError {
+            keyword: error.code().to_owned(),
+            data_path,
+            schema_path: String::new(),
+            params: json!({}),
+            message: error.to_string(),
+        }])
+    }
+
+    /// A stable token for logs.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::Client { code, .. } => code,
+            Self::TokenMissing { .. } => "token_missing",
+            Self::TokenRefused { .. } => "token_refused",
+            Self::TooLarge { .. } => "event_too_large",
+            Self::Ours { .. } => "delivery_failed",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::Invalid(errors) => errors_text(errors),
+            Self::Client { message, .. }
+            | Self::TokenMissing { message }
+            | Self::TokenRefused { message } => message.clone(),
+            Self::TooLarge { bytes, limit } => {
+                format!(
+                    "the event has {bytes} bytes, more than the {limit} that are accepted: make it smaller"
+                )
+            }
+            Self::Ours { .. } => "the event could not be stored now: send it again".to_owned(),
+        }
+    }
+}
+
+/// What became of one event.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The event's text, as an answer repeats it.
+    pub(crate) event: String,
+    /// `None` when it was accepted.
+    pub(crate) failure: Option<Failure>,
+}
+
+impl Outcome {
+    pub(crate) fn failed(event: String, failure: Failure) -> Self {
+        Self {
+            event,
+            failure: Some(failure),
+        }
+    }
+}
+
+/// One entry of an answer: `EventStatus.toJSON` (`lib/eventgate.js:42-60`).
+struct Entry<'a> {
+    event: &'a str,
+    failure: &'a Failure,
+}
+
+impl Serialize for Entry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event: &RawValue = serde_json::from_str(self.event).map_err(serde::ser::Error::custom)?;
+        let mut map = serializer.serialize_map(Some(3))?;
+        match self.failure {
+            Failure::Invalid(errors) => {
+                map.serialize_entry("status", "invalid")?;
+                map.serialize_entry("event", event)?;
+                map.serialize_entry(
+                    "context",
+                    &json!({"errors": errors, "errorsText": errors_text(errors)}),
+                )?;
+            }
+            other => {
+                map.serialize_entry("status", "error")?;
+                map.serialize_entry("event", event)?;
+                map.serialize_entry("context", &json!({"message": other.message()}))?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Failures<'a> {
+    invalid: Vec<Entry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Vec<Entry<'a>>>,
+}
+
+/// The answer (`routes/events.js:66-144`), with 4xx where the fault is the client's and 503 where it is ours.
+pub(crate) fn answer<P: Platform>(platform: &P, outcomes: &[Outcome]) -> Response {
+    log_failures(platform, outcomes);
+    let failures: Vec<&Failure> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.failure.as_ref())
+        .collect();
+    if failures.is_empty() {
+        return empty(StatusCode::CREATED);
+    }
+    let invalid = failures
+        .iter()
+        .filter(|failure| matches!(failure, Failure::Invalid(_)))
+        .count();
+    let status = if failures.len() < outcomes.len() {
+        StatusCode::MULTI_STATUS
+    } else {
+        status_of(&failures)
+    };
+    let entries = |wanted: bool| {
+        let all = outcomes.iter().filter_map(|outcome| {
+            outcome.failure.as_ref().map(|failure| Entry {
+                event: &outcome.event,
+                failure,
+            })
+        });
+        all.filter(|entry| matches!(entry.failure, Failure::Invalid(_)) == wanted)
+            .collect()
+    };
+    // EventGate leaves `error` out when every event is invalid.
+    let error = (invalid < failures.len() || status == StatusCode::MULTI_STATUS).then(|| entries(false));
+    let mut response = json(
+        status,
+        &Failures {
+            invalid: entries(true),
+            error,
+        },
+    );
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => {
+            let [random, ..] = platform.random();
+            retry_after(&mut response, random);
+        }
+        StatusCode::UNAUTHORIZED => {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// The status when no event was accepted.
+fn status_of(failures: &[&Failure]) -> StatusCode {
+    let all = |kind: fn(&Failure) -> bool| failures.iter().all(|failure| kind(failure));
+    if failures
+        .iter()
+        .any(|failure| matches!(failure, Failure::Ours { .. }))
+    {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else if all(|failure| matches!(failure, Failure::TokenMissing { .. })) {
+        StatusCode::UNAUTHORIZED
+    } else if all(|failure| matches!(failure, Failure::TokenRefused { .. })) {
+        StatusCode::FORBIDDEN
+    } else if all(|failure| matches!(failure, Failure::TooLarge { .. })) {
+        StatusCode::PAYLOAD_TOO_LARGE
+    } else {
+        StatusCode::BAD_REQUEST
+    }
+}
+
+/// One line for each kind of failure, without event values.
+pub(crate) fn log_failures<P: Platform>(platform: &P, outcomes: &[Outcome]) {
+    let mut codes: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for failure in outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()) {
+        *codes.entry(failure.code()).or_default() += 1;
+        if let Failure::Ours { log } = failure {
+            platform.log(Level::Error, log);
+        }
+    }
+    for (code, count) in codes {
+        platform.log(
+            Level::Info,
+            &format!("{count} of {} events not accepted: {code}", outcomes.len()),
+        );
+    }
+}
+
+/// The failure of an event whose append or send failed.
+pub(crate) fn sink_failure(error: &PortError) -> Failure {
+    match error.kind {
+        PortErrorKind::Rejected => Failure::client(
+            "rejected",
+            "the stream's log refuses the event: make it smaller".to_owned(),
+        ),
+        _ => Failure::ours(error),
+    }
+}

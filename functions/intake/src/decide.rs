@@ -1,0 +1,396 @@
+//! Decides what becomes of each event. No I/O: everything it needs was gathered.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use eventstar_delivery::DEAD_LETTER_TOPIC;
+use eventstar_event::json::quote;
+use eventstar_event::partition::partition_of;
+use eventstar_event::time::{Millis, to_iso};
+use eventstar_event::{Envelope, EventText, JsonError, SchemaUri, StreamName, Topic};
+use eventstar_http_api::{Access, Principal};
+use eventstar_log::LogName;
+use eventstar_ports::Platform;
+use eventstar_stores::SchemaLookup;
+use eventstar_stream_config::{Accept, Stream};
+use eventstar_validation::Schema;
+use serde_json::Value;
+
+use crate::answer::{Failure, Outcome};
+use crate::gather::Gathered;
+use crate::limits::MAX_NAME_SHOWN;
+
+/// An event as received: compacted, parsed, its schema and stream named.
+pub(crate) enum Received<'a> {
+    /// An event that can be judged.
+    Event(Box<Event>),
+    /// One that cannot; `raw` is repeated in the answer.
+    Refused { raw: &'a str, failure: Failure },
+}
+
+/// An event that can be judged.
+pub(crate) struct Event {
+    text: EventText,
+    value: Value,
+    uri: SchemaUri,
+    stream: Option<String>,
+}
+
+impl Received<'_> {
+    pub(crate) fn schema_uri(&self) -> Option<&SchemaUri> {
+        match self {
+            Self::Event(event) => Some(&event.uri),
+            Self::Refused { .. } => None,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> Option<&str> {
+        match self {
+            Self::Event(event) => event.stream.as_deref(),
+            Self::Refused { .. } => None,
+        }
+    }
+}
+
+/// What is to be done with an event.
+pub(crate) enum Decided {
+    /// Append or send it.
+    Accept {
+        log: LogName,
+        accept: Accept,
+        envelope: Envelope,
+        answer: String,
+    },
+    /// Nothing: the answer tells why.
+    Refuse(Outcome),
+}
+
+/// Reads each event's text.
+pub(crate) fn receive<'a>(events: &[&'a str], max_bytes: usize) -> Vec<Received<'a>> {
+    events
+        .iter()
+        .map(|raw| match read(raw, max_bytes) {
+            Ok(event) => Received::Event(Box::new(event)),
+            Err(failure) => Received::Refused { raw, failure },
+        })
+        .collect()
+}
+
+fn read(raw: &str, max_bytes: usize) -> Result<Event, Failure> {
+    let text = match EventText::compact(raw) {
+        Ok(text) => text,
+        // EventGate's words for an element that is no object.
+        Err(JsonError::NotEvents) => return Err(missing("$schema")),
+        Err(error) => return Err(Failure::json(&error)),
+    };
+    if text.as_str().len() > max_bytes {
+        return Err(Failure::TooLarge {
+            bytes: text.as_str().len(),
+            limit: max_bytes,
+        });
+    }
+    let value = text.to_value().map_err(|error| Failure::json(&error))?;
+    let uri = match value.get("$schema") {
+        None | Some(Value::Null) => return Err(missing("$schema")),
+        Some(Value::String(uri)) => uri,
+        Some(_) => {
+            return Err(Failure::client(
+                "schema_uri_not_text",
+                "$schema is no string: set it to the URI of the event's schema, for example /test/event/1.0.0",
+            ));
+        }
+    };
+    // EventGate's words: a URI that leads out of the repositories is a schema that cannot be loaded.
+    let uri = SchemaUri::parse(uri).map_err(|_| {
+        Failure::client(
+            "unknown_schema",
+            format!("Failed loading schema at {}", shorten(uri)),
+        )
+    })?;
+    let stream = value
+        .pointer("/meta/stream")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    Ok(Event {
+        text,
+        value,
+        uri,
+        stream,
+    })
+}
+
+fn missing(field: &str) -> Failure {
+    let message = format!("Field(s) {field} were missing from event and could not be extracted.");
+    Failure::client("missing_field", message)
+}
+
+fn shorten(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_NAME_SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// Decides for each event, in order.
+pub(crate) fn decide<P: Platform>(
+    platform: &P,
+    principal: &Principal,
+    gathered: &Gathered,
+    received: Vec<Received<'_>>,
+) -> Vec<Decided> {
+    let now = platform.now();
+    let prefix = platform.get("TOPIC_PREFIX");
+    received
+        .into_iter()
+        .map(|received| match received {
+            Received::Refused { raw, failure } => {
+                // What is no JSON object is repeated as it came; it was accepted as JSON before.
+                Decided::Refuse(Outcome::failed(raw.to_owned(), failure))
+            }
+            Received::Event(event) => {
+                let sent = event.text.clone();
+                match judge(platform, principal, gathered, *event, now, prefix.as_deref()) {
+                    Ok(decided) => decided,
+                    Err((schema, failure)) => {
+                        Decided::Refuse(Outcome::failed(with_defaults(sent, schema), failure))
+                    }
+                }
+            }
+        })
+        .collect()
+}
+
+/// The event an answer repeats: as sent, with the schema's defaults, as EventGate's is.
+fn with_defaults(mut sent: EventText, schema: Option<&Schema>) -> String {
+    if let (Some(schema), Ok(mut value)) = (schema, sent.to_value()) {
+        schema.fill_defaults(&mut value, &mut sent);
+    }
+    sent.into_string()
+}
+
+type Refusal<'g> = (Option<&'g Schema>, Failure);
+
+fn judge<'g, P: Platform>(
+    platform: &P,
+    principal: &Principal,
+    gathered: &'g Gathered,
+    event: Event,
+    now: Millis,
+    prefix: Option<&str>,
+) -> Result<Decided, Refusal<'g>> {
+    let Event {
+        mut text,
+        mut value,
+        uri,
+        stream,
+    } = event;
+    let schema: &Schema = match gathered.schemas.get(&uri) {
+        Some(Ok(SchemaLookup::Found(schema))) => schema,
+        Some(Ok(SchemaLookup::Unknown)) | None => {
+            let message = format!(
+                "Failed loading schema at {uri}: no repository has it; publish the schema, or correct the event's $schema"
+            );
+            return Err((None, Failure::client("unknown_schema", message)));
+        }
+        Some(Ok(SchemaLookup::Broken(why))) => {
+            let message = format!(
+                "Failed loading schema at {uri}: it cannot be used, {why}; publish a corrected version"
+            );
+            return Err((None, Failure::client("broken_schema", message)));
+        }
+        Some(Err(error)) => return Err((None, Failure::ours(error))),
+    };
+    let config = match &stream {
+        Some(stream) => {
+            Some(allowed(principal, gathered, schema, &uri, stream).map_err(|failure| (None, failure))?)
+        }
+        None => None,
+    };
+    fill(platform, schema, &mut text, &mut value, now);
+    schema.fill_defaults(&mut value, &mut text);
+    schema
+        .validate(&value)
+        .map_err(|errors| (Some(schema), Failure::Invalid(errors)))?;
+    let (Some(stream), Some(config)) = (stream, config) else {
+        return Err((Some(schema), missing("meta.stream")));
+    };
+    // A `meta.dt` that was sent has been validated as sent; what is stored is the receive time (T376026).
+    if value.pointer("/meta/dt").is_some() {
+        text.set(&["meta", "dt"], &quote(&to_iso(now)));
+    }
+    let route = route(&config, &stream, prefix, &text).map_err(|failure| (Some(schema), failure))?;
+    let envelope = Envelope {
+        id: delivery_id(platform, now),
+        dt: now,
+        stream,
+        key: route.key,
+        headers: BTreeMap::new(),
+        event: text.as_str().to_owned(),
+    };
+    Ok(Decided::Accept {
+        log: route.log,
+        accept: config.accept,
+        envelope,
+        answer: text.into_string(),
+    })
+}
+
+/// Whether the schema may enter the stream, and the caller may produce to it. The texts are eventgate-wikimedia's,
+/// with what to do added.
+fn allowed(
+    principal: &Principal,
+    gathered: &Gathered,
+    schema: &Schema,
+    uri: &SchemaUri,
+    stream: &str,
+) -> Result<std::rc::Rc<Stream>, Failure> {
+    let configs = gathered.configs.as_ref().map_err(Failure::ours)?;
+    let shown = shorten(stream);
+    let about = format!("event of schema at {uri} destined to stream {shown}");
+    let reserved = stream == DEAD_LETTER_TOPIC || StreamName::parse(stream).is_err();
+    let Some(config) = configs.streams.stream(stream).filter(|_| !reserved) else {
+        let message = format!(
+            "{about} is not allowed in stream; {shown} is not configured. Add it to the stream config, or correct meta.stream"
+        );
+        return Err(Failure::client("unknown_stream", message));
+    };
+    if config.token_required {
+        match principal.produce(&config.tokens) {
+            Access::Granted => {}
+            Access::TokenMissing => return Err(Failure::token_missing(&shown)),
+            Access::Refused => return Err(Failure::token_refused(&shown)),
+        }
+    }
+    let Some(expected) = &config.schema_title else {
+        let message = format!(
+            "{about} is not allowed in stream; {shown} does not have a schema_title setting. Set it in the stream config"
+        );
+        return Err(Failure::client("stream_without_schema_title", message));
+    };
+    match schema.title() {
+        Some(title) if title == expected => Ok(config),
+        Some(_) => {
+            let message = format!(
+                "{about} is not allowed in stream; schema title must be {expected}. Use a schema of that title, or another stream"
+            );
+            Err(Failure::client("schema_not_allowed_in_stream", message))
+        }
+        None => {
+            let message = format!("Schema at {uri} must define a 'title' field. From {about}");
+            Err(Failure::client("schema_without_title", message))
+        }
+    }
+}
+
+/// Fills what eventgate-wikimedia fills before validation, where the schema declares it and the event lacks it.
+fn fill<P: Platform>(platform: &P, schema: &Schema, text: &mut EventText, value: &mut Value, now: Millis) {
+    let mut set = |path: &[&str], new: String| {
+        let pointer: String = path.iter().map(|name| format!("/{name}")).collect();
+        let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let parent_fits = value.pointer(parent).is_none_or(Value::is_object);
+        if schema.has_field(path) && value.pointer(&pointer).is_none() && parent_fits {
+            text.set(path, &quote(&new));
+            insert(value, path, Value::from(new));
+        }
+    };
+    set(
+        &["meta", "id"],
+        uuid::Builder::from_random_bytes(platform.random())
+            .into_uuid()
+            .to_string(),
+    );
+    set(&["meta", "dt"], to_iso(now));
+    if schema
+        .title()
+        .is_some_and(|title| title.starts_with("analytics/legacy"))
+    {
+        set(&["dt"], to_iso(now));
+    }
+}
+
+fn insert(value: &mut Value, path: &[&str], new: Value) {
+    let Some((last, parents)) = path.split_last() else {
+        return;
+    };
+    let mut at = value;
+    for name in parents {
+        let Value::Object(object) = at else { return };
+        at = object
+            .entry(*name)
+            .or_insert_with(|| Value::Object(serde_json::Map::new()));
+    }
+    if let Value::Object(object) = at {
+        object.insert((*last).to_owned(), new);
+    }
+}
+
+/// Where an event goes.
+struct Route {
+    log: LogName,
+    key: Option<String>,
+}
+
+fn route(config: &Stream, stream: &str, prefix: Option<&str>, text: &EventText) -> Result<Route, Failure> {
+    let topic = match prefix {
+        // eventgate-wikimedia: legacy EventLogging topics never had a prefix.
+        Some(prefix) if !stream.starts_with("eventlogging_") => format!("{prefix}{stream}"),
+        Some(_) => stream.to_owned(),
+        None => config
+            .topics
+            .first()
+            .cloned()
+            .unwrap_or_else(|| stream.to_owned()),
+    };
+    let topic = Topic::parse(&topic).map_err(|_| {
+        let message = format!(
+            "stream {stream} has no topic to produce to: '{}' is no topic name; correct topics or topic_prefixes in the stream config",
+            shorten(&topic)
+        );
+        Failure::client("no_topic", message)
+    })?;
+    let key = message_key(config, text)?;
+    let hashed = key
+        .as_deref()
+        .or_else(|| text.get(&["meta", "id"]))
+        .unwrap_or(text.as_str());
+    let partition = partition_of(hashed.as_bytes(), config.partitions);
+    Ok(Route {
+        log: LogName {
+            topic,
+            partition,
+            epoch: config.log_epoch,
+        },
+        key,
+    })
+}
+
+/// The message key: a JSON object of the fields the stream names (`message_key_fields`).
+fn message_key(config: &Stream, text: &EventText) -> Result<Option<String>, Failure> {
+    if config.message_key_fields.is_empty() {
+        return Ok(None);
+    }
+    let mut members = Vec::with_capacity(config.message_key_fields.len());
+    for (name, path) in &config.message_key_fields {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let Some(value) = text.get(&path) else {
+            let message = format!(
+                "Failed extracting {} from event, field is not defined.",
+                path.join(".")
+            );
+            return Err(Failure::client("missing_key_field", message));
+        };
+        members.push(format!("{}:{value}", quote(name)));
+    }
+    Ok(Some(format!("{{{}}}", members.join(","))))
+}
+
+/// A delivery id: a UUID of version 7, so that ids sort by time.
+fn delivery_id<P: Platform>(platform: &P, now: Millis) -> String {
+    let mut tail = [0; 10];
+    tail.iter_mut()
+        .zip(platform.random().into_iter().rev())
+        .for_each(|(byte, random)| *byte = random);
+    uuid::Builder::from_unix_timestamp_millis(now, &tail)
+        .into_uuid()
+        .to_string()
+}

@@ -1,0 +1,700 @@
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use eventstar_log::LogName;
+use eventstar_platform_memory::{Fault, Memory};
+use eventstar_ports::{Body, Registry, RegistryRequest, SchemaFile};
+use eventstar_stores::SqlLog;
+use serde_json::{Value, json};
+
+use super::*;
+
+const SCHEMA: &str = r#"{
+    "title": "test", "$id": "/test/1.0.0", "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
+    "properties": {
+        "$schema": {"type": "string"},
+        "meta": {
+            "type": "object",
+            "properties": {
+                "stream": {"type": "string"},
+                "id": {"type": "string", "format": "uuid"},
+                "dt": {"type": "string", "format": "date-time"}
+            },
+            "required": ["stream"]
+        },
+        "test": {"type": "string"},
+        "n": {"type": "number"},
+        "key": {},
+        "test_default": {"type": "string", "default": "default_value"}
+    }
+}"#;
+
+async fn world() -> (Rc<Isolate>, Memory) {
+    let memory = Memory::new().with("PRODUCER_TOKENS", "shop=s1 web=w1");
+    let schemas = [
+        ("test", SCHEMA.to_owned()),
+        ("other", SCHEMA.replace("\"test\", \"$id\"", "\"other\", \"$id\"")),
+    ]
+    .map(|(title, json)| SchemaFile {
+        title: title.into(),
+        version: "1.0.0".into(),
+        json,
+        yaml: None,
+    });
+    let publish = RegistryRequest::PublishSchemas {
+        repository: "one".into(),
+        schemas: schemas.to_vec(),
+    };
+    memory.ask(publish).await.unwrap();
+    configure(
+        &memory,
+        json!({
+            "test.event": {"schema_title": "test"},
+            "test.queue": {"schema_title": "test", "accept": "queue"},
+            "test.keyed": {"schema_title": "test", "message_key_fields": {"k": "key"}, "partitions": 4},
+            "test.prefixed": {"schema_title": "test", "topic_prefixes": ["eqiad.", "codfw."]},
+            "test.token": {"schema_title": "test", "producers": {"auth": "token", "tokens": ["shop"]}},
+            "/^job\\./": {"schema_title": "test"},
+            "untitled": {},
+        }),
+    )
+    .await;
+    (Rc::new(Isolate::default()), memory)
+}
+
+async fn configure(memory: &Memory, config: Value) {
+    let config = serde_json::value::to_raw_value(&config).unwrap();
+    memory
+        .ask(RegistryRequest::PublishStreamConfig {
+            if_match: None,
+            config,
+        })
+        .await
+        .unwrap();
+}
+
+fn event(stream: &str) -> Value {
+    json!({"$schema": "/test/1.0.0", "meta": {"stream": stream, "id": "5e1dd101-641c-11e8-ab6c-b083fecf1280"}, "test": "v"})
+}
+
+fn request(body: impl ToString) -> Request {
+    let mut request = Request::new(Bytes::from(body.to_string()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = "/v1/events".parse().unwrap();
+    request
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
+async fn send(isolate: &Rc<Isolate>, memory: &Memory, request: Request) -> (u16, Value) {
+    let response = handle(isolate, memory.clone(), request).await;
+    let status = response.status().as_u16();
+    let Body::Full(body) = response.into_body() else {
+        panic!("streams")
+    };
+    (
+        status,
+        if body.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&body).unwrap()
+        },
+    )
+}
+
+async fn post(isolate: &Rc<Isolate>, memory: &Memory, body: impl ToString) -> (u16, Value) {
+    send(isolate, memory, request(body)).await
+}
+
+/// The events in a log's partition.
+async fn stored(memory: &Memory, topic: &str, partition: u32) -> Vec<eventstar_event::Envelope> {
+    let name = LogName {
+        topic: eventstar_event::Topic::parse(topic).unwrap(),
+        partition,
+        epoch: 0,
+    };
+    let chunks = SqlLog::new(memory.sql())
+        .read(&name, 0, usize::MAX)
+        .await
+        .unwrap();
+    chunks
+        .iter()
+        .flat_map(|chunk| chunk.events().unwrap())
+        .map(|event| event.envelope)
+        .collect()
+}
+
+async fn texts(memory: &Memory, topic: &str) -> Vec<String> {
+    stored(memory, topic, 0)
+        .await
+        .into_iter()
+        .map(|envelope| envelope.event)
+        .collect()
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    pollster::block_on(future)
+}
+
+fn message(body: &Value) -> &str {
+    body.pointer("/error/0/context/message")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+#[test]
+fn a_valid_event_is_201_with_an_empty_body_and_is_in_the_log_with_receive_time_and_defaults() {
+    run(async {
+        let (isolate, memory) = world().await;
+        assert_eq!(
+            post(&isolate, &memory, event("test.event")).await,
+            (201, Value::Null)
+        );
+        assert_eq!(
+            texts(&memory, "test.event").await,
+            [
+                r#"{"$schema":"/test/1.0.0","meta":{"stream":"test.event","id":"5e1dd101-641c-11e8-ab6c-b083fecf1280","dt":"2024-01-01T00:00:00.000Z"},"test":"v","test_default":"default_value"}"#
+            ]
+        );
+    });
+}
+
+#[test]
+fn bytes_are_kept_and_a_sent_dt_is_replaced_in_place() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let sent = "{ \"$schema\" : \"/test/1.0.0\", \"n\": 1.0, \"big\": 18446744073709551615, \"e\":1e3,\n\"meta\":{\"dt\":\"2020-01-01T00:00:00Z\",\"stream\":\"test.event\",\"id\":\"5e1dd101-641c-11e8-ab6c-b083fecf1280\"},\"test_default\":\"a  \\u00e9\"}";
+        assert_eq!(post(&isolate, &memory, sent).await.0, 201);
+        assert_eq!(
+            texts(&memory, "test.event").await,
+            [
+                r#"{"$schema":"/test/1.0.0","n":1.0,"big":18446744073709551615,"e":1e3,"meta":{"dt":"2024-01-01T00:00:00.000Z","stream":"test.event","id":"5e1dd101-641c-11e8-ab6c-b083fecf1280"},"test_default":"a  \u00e9"}"#
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_missing_id_is_made_and_a_bad_dt_is_refused_before_it_is_replaced() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let sent = json!({"$schema": "/test/1.0.0", "meta": {"stream": "test.event"}});
+        assert_eq!(post(&isolate, &memory, sent).await.0, 201);
+        let text: Value = serde_json::from_str(&texts(&memory, "test.event").await[0]).unwrap();
+        assert_eq!(text["meta"]["id"].as_str().map(str::len), Some(36));
+        let sent = json!({"$schema": "/test/1.0.0", "meta": {"stream": "test.event", "dt": "yesterday"}});
+        let (status, body) = post(&isolate, &memory, sent).await;
+        assert_eq!(
+            (status, &body["invalid"][0]["context"]["errorsText"]),
+            (400, &json!("'.meta.dt' should match format \"date-time\""))
+        );
+    });
+}
+
+#[test]
+fn all_invalid_is_400_with_eventgates_body() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let mut bad = event("test.event");
+        bad["test"] = json!(0.01);
+        let (status, body) = post(&isolate, &memory, &bad).await;
+        bad["test_default"] = json!("default_value");
+        let errors = json!([{
+            "keyword": "type", "dataPath": ".test", "schemaPath": "#/properties/test/type",
+            "params": {"type": "string"}, "message": "should be string",
+        }]);
+        let context = json!({"errors": errors, "errorsText": "'.test' should be string"});
+        assert_eq!(
+            (status, body),
+            (
+                400,
+                json!({"invalid": [{"status": "invalid", "event": bad, "context": context}]})
+            )
+        );
+        assert!(texts(&memory, "test.event").await.is_empty());
+    });
+}
+
+#[test]
+fn some_failed_is_207_with_both_lists_and_the_others_are_stored() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let mut bad = event("test.event");
+        bad["test"] = json!(1);
+        let unknown = json!({"$schema": "/nope/1.0.0", "meta": {"stream": "test.event"}});
+        let (status, body) = post(&isolate, &memory, json!([event("test.event"), bad, unknown])).await;
+        assert_eq!(status, 207);
+        assert_eq!(
+            (
+                body["invalid"].as_array().unwrap().len(),
+                body["error"].as_array().unwrap().len()
+            ),
+            (1, 1)
+        );
+        assert_eq!(texts(&memory, "test.event").await.len(), 1);
+    });
+}
+
+#[test]
+fn clients_faults_are_400_errors_that_say_what_to_do() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let with = |name: &str, value: Value| {
+            let mut event = event("test.event");
+            event[name] = value;
+            event
+        };
+        for (sent, part) in [
+            (
+                json!({"meta": {"stream": "test.event"}}),
+                "Field(s) $schema were missing from event and could not be extracted.",
+            ),
+            (
+                json!([5]),
+                "Field(s) $schema were missing from event and could not be extracted.",
+            ),
+            (
+                with("$schema", json!("bad/uri/right/here@@@")),
+                "Failed loading schema at bad/uri/right/here@@@",
+            ),
+            (
+                with("$schema", json!("/no/1.0.0")),
+                "Failed loading schema at /no/1.0.0: no repository has it; publish",
+            ),
+            (
+                with("$schema", json!("/../../etc/passwd")),
+                "Failed loading schema at",
+            ),
+            (with("$schema", json!(123)), "$schema is no string"),
+            (
+                event("nope"),
+                "nope is not configured. Add it to the stream config",
+            ),
+            (event("eventstar.dead-letter"), "is not configured"),
+            (event("a b"), "is not configured"),
+            (event("untitled"), "does not have a schema_title setting"),
+            (
+                with("$schema", json!("/other/1.0.0")),
+                "schema title must be test",
+            ),
+            (
+                event("test.keyed"),
+                "Failed extracting key from event, field is not defined.",
+            ),
+        ] {
+            let (status, body) = post(&isolate, &memory, &sent).await;
+            assert!(
+                status == 400 && message(&body).contains(part),
+                "{sent}: {status} {body}"
+            );
+            assert_eq!(body["invalid"], json!([]), "{sent}");
+        }
+    });
+}
+
+#[test]
+fn an_event_without_a_stream_is_what_its_schema_says_it_is() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let (status, body) = post(&isolate, &memory, json!({"$schema": "/test/1.0.0"})).await;
+        let text = "'.meta' should have required property 'stream'";
+        assert_eq!(
+            (status, &body["invalid"][0]["context"]["errorsText"]),
+            (400, &json!(text))
+        );
+        let schemas = vec![SchemaFile {
+            title: "free".into(),
+            version: "1.0.0".into(),
+            json: "{}".into(),
+            yaml: None,
+        }];
+        memory
+            .ask(RegistryRequest::PublishSchemas {
+                repository: "one".into(),
+                schemas,
+            })
+            .await
+            .unwrap();
+        let (status, body) = post(&isolate, &memory, json!({"$schema": "/free/1.0.0", "a": 1})).await;
+        assert!(
+            status == 400 && message(&body).contains("Field(s) meta.stream were missing"),
+            "{body}"
+        );
+    });
+}
+
+#[test]
+fn what_only_the_text_shows_is_invalid() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (sent, code) in [
+            (
+                r#"{"$schema":"/test/1.0.0","a":1,"a":2}"#.to_owned(),
+                "duplicate_key",
+            ),
+            (
+                format!("{{\"a\":{}{}}}", "[".repeat(100), "]".repeat(100)),
+                "too_deep",
+            ),
+        ] {
+            let (status, body) = post(&isolate, &memory, &sent).await;
+            assert_eq!(
+                (status, &body["invalid"][0]["context"]["errors"][0]["keyword"]),
+                (400, &json!(code)),
+                "{sent}"
+            );
+        }
+        // The answer repeats the event, which a strict parser refuses.
+        let response = handle(&isolate, memory, request(r#"{"$schema":"\ud800"}"#)).await;
+        assert_eq!(response.status(), 400);
+        let Body::Full(body) = response.into_body() else {
+            panic!("streams")
+        };
+        assert!(String::from_utf8_lossy(&body).contains(r#""keyword":"malformed_json""#));
+    });
+}
+
+#[test]
+fn bad_bodies_are_refused_whole() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (body, status, kind) in [
+            ("{nope", 400, "malformed_json"),
+            ("{\"a\":1", 400, "malformed_json"),
+            ("\"hi\"", 400, "not_an_object"),
+            ("null", 400, "not_an_object"),
+        ] {
+            let (got, answer) = post(&isolate, &memory, body).await;
+            assert_eq!(
+                (got, &answer["type"], &answer["uri"]),
+                (status, &json!(kind), &json!("/v1/events")),
+                "{body}"
+            );
+        }
+        for body in ["", " \n", "[]", "{}", " { } "] {
+            assert_eq!(
+                post(&isolate, &memory, body).await,
+                (400, Value::Null),
+                "{body:?}"
+            );
+        }
+        let exactly = |size: usize| format!("[{}]", " ".repeat(size - 2));
+        assert_eq!(post(&isolate, &memory, exactly(MAX_BODY_BYTES)).await.0, 400);
+        assert_eq!(post(&isolate, &memory, exactly(MAX_BODY_BYTES + 1)).await.0, 413);
+        let many = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+        assert_eq!(post(&isolate, &memory, many(MAX_BATCH)).await.0, 400);
+        assert_eq!(post(&isolate, &memory, many(MAX_BATCH + 1)).await.0, 413);
+    });
+}
+
+#[test]
+fn an_event_is_taken_up_to_its_limit_in_bytes() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let sized = |size: usize| {
+            let mut event = event("test.event");
+            event["test"] = json!("");
+            let rest = size - event.to_string().len();
+            event["test"] = json!("a".repeat(rest));
+            event
+        };
+        assert_eq!(post(&isolate, &memory, sized(MAX_EVENT_BYTES)).await.0, 201);
+        let (status, body) = post(&isolate, &memory, sized(MAX_EVENT_BYTES + 1)).await;
+        assert!(
+            status == 413 && message(&body).contains("1048577 bytes"),
+            "{status}"
+        );
+        let memory = memory.with("MAX_EVENT_BYTES", "100");
+        assert_eq!(post(&isolate, &memory, sized(200)).await.0, 413);
+    });
+}
+
+#[test]
+fn media_types_and_encodings_decide_what_is_read() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (name, value, status) in [
+            ("content-type", "application/json", 201),
+            ("content-type", "application/json; charset=utf-8", 201),
+            ("content-type", "text/plain;charset=UTF-8", 201),
+            ("content-type", "application/reports+json", 201),
+            ("content-type", "application/x-www-form-urlencoded", 415),
+            ("content-type", "application/json; charset=latin1", 415),
+            ("content-encoding", "br2", 415),
+            ("content-encoding", "identity", 201),
+        ] {
+            let mut request = request(event("test.event"));
+            request
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+            assert_eq!(
+                send(&isolate, &memory, request).await.0,
+                status,
+                "{name}: {value}"
+            );
+        }
+        let mut untyped = request(event("test.event"));
+        untyped.headers_mut().remove(CONTENT_TYPE);
+        assert_eq!(send(&isolate, &memory, untyped).await.0, 201);
+    });
+}
+
+#[test]
+fn methods_and_paths_are_checked() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (method, path, status, allow) in [
+            (Method::GET, "/v1/events", 405, Some("POST")),
+            (Method::PUT, "/v2/events/", 405, Some("POST")),
+            (Method::OPTIONS, "/v1/events", 200, Some("POST")),
+            (Method::GET, "/intake/_info", 200, None),
+            (Method::POST, "/intake/_info", 405, Some("GET,HEAD")),
+            (Method::GET, "/intake/nope", 404, None),
+        ] {
+            let mut request = Request::default();
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = path.parse().unwrap();
+            let response = handle(&isolate, memory.clone(), request).await;
+            let headers = response.headers();
+            assert_eq!(response.status(), status, "{method} {path}");
+            assert_eq!(
+                headers.get(ALLOW).map(|allow| allow.to_str().unwrap()),
+                allow,
+                "{method} {path}"
+            );
+            assert_eq!(headers["access-control-allow-origin"], "*");
+            assert_eq!(headers["access-control-allow-methods"], "post");
+        }
+    });
+}
+
+#[test]
+fn hasty_answers_202_before_anything_is_stored() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (query, status) in [("?hasty=true", 202), ("?hasty=false", 202), ("?hasty=", 201)] {
+            let mut request = request(event("test.event"));
+            *request.uri_mut() = format!("/v1/events{query}").parse().unwrap();
+            let before = texts(&memory, "test.event").await.len();
+            assert_eq!(
+                send(&isolate, &memory, request).await,
+                (status, Value::Null),
+                "{query}"
+            );
+            let at_once = texts(&memory, "test.event").await.len();
+            assert_eq!(at_once, before + usize::from(status == 201), "{query}");
+            memory.run_background().await;
+            assert_eq!(texts(&memory, "test.event").await.len(), before + 1, "{query}");
+        }
+        let mut bad = request("{nope");
+        *bad.uri_mut() = "/v1/events?hasty=true".parse().unwrap();
+        assert_eq!(send(&isolate, &memory, bad).await.0, 400);
+    });
+}
+
+#[test]
+fn a_stream_that_takes_tokens_asks_for_one() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (token, status) in [
+            ("", 401),
+            ("Bearer w1", 403),
+            ("Bearer nope", 403),
+            ("Bearer s1", 201),
+        ] {
+            let mut request = request(event("test.token"));
+            if !token.is_empty() {
+                request
+                    .headers_mut()
+                    .insert("authorization", HeaderValue::from_static(token));
+            }
+            assert_eq!(send(&isolate, &memory, request).await.0, status, "{token:?}");
+        }
+        let (status, _) = post(
+            &isolate,
+            &memory,
+            json!([event("test.token"), event("test.event")]),
+        )
+        .await;
+        assert_eq!(status, 207);
+    });
+}
+
+#[test]
+fn a_sink_that_fails_is_503_with_retry_after_and_never_a_false_201() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (port, stream) in [("log", "test.event"), ("queue", "test.queue")] {
+            for fault in [Fault::Before, Fault::After] {
+                memory.fail(port, fault);
+                let response = handle(&isolate, memory.clone(), request(event(stream))).await;
+                assert_eq!(response.status(), 503, "{port} {fault:?}");
+                assert!(response.headers().contains_key("retry-after"));
+                let Body::Full(body) = response.into_body() else {
+                    panic!("streams")
+                };
+                assert!(
+                    !String::from_utf8_lossy(&body).contains("injected"),
+                    "our words do not leave"
+                );
+                let (status, body) = post(&isolate, &memory, json!([event(stream), event("nope")])).await;
+                assert_eq!((status, body["error"].as_array().unwrap().len()), (503, 2));
+                memory.heal();
+            }
+        }
+        memory.fail("queue", Fault::Before);
+        let (status, _) = post(
+            &isolate,
+            &memory,
+            json!([event("test.queue"), event("test.event")]),
+        )
+        .await;
+        assert_eq!(status, 207);
+    });
+}
+
+#[test]
+fn schemas_and_config_that_cannot_be_read_are_503_and_kv_alone_is_made_up_for() {
+    run(async {
+        let (isolate, memory) = world().await;
+        memory.fail("kv", Fault::Before);
+        memory.fail("registry", Fault::Before);
+        assert_eq!(post(&isolate, &memory, event("test.event")).await.0, 503);
+        memory.heal();
+        memory.fail("kv", Fault::Before);
+        assert_eq!(post(&isolate, &memory, event("test.event")).await.0, 201);
+    });
+}
+
+#[test]
+fn a_schema_is_read_once_and_a_stale_kv_is_asked_of_the_registry() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let before = memory.kv_reads();
+        let batch: Vec<Value> = (0..100).map(|_| event("test.event")).collect();
+        assert_eq!(post(&isolate, &memory, json!(batch)).await.0, 201);
+        assert_eq!(memory.kv_reads() - before, 2, "one schema and one config");
+        assert_eq!(post(&isolate, &memory, json!(batch)).await.0, 201);
+        assert_eq!(memory.kv_reads() - before, 2, "both are cached");
+        memory.forget_kv();
+        assert_eq!(
+            post(&Rc::new(Isolate::default()), &memory, event("test.event"))
+                .await
+                .0,
+            201
+        );
+    });
+}
+
+#[test]
+fn a_new_stream_works_at_once_and_unknown_ones_do_not_make_every_request_read() {
+    run(async {
+        let (isolate, memory) = world().await;
+        assert_eq!(post(&isolate, &memory, event("new")).await.0, 400);
+        configure(&memory, json!({"new": {"schema_title": "test"}})).await;
+        memory.advance(1_000);
+        assert_eq!(post(&isolate, &memory, event("new")).await.0, 201);
+        let before = memory.kv_reads();
+        for _ in 0..10 {
+            assert_eq!(post(&isolate, &memory, event("nope")).await.0, 400);
+        }
+        assert!(memory.kv_reads() - before <= 1);
+    });
+}
+
+#[test]
+fn events_go_to_the_topic_and_partition_of_their_stream() {
+    run(async {
+        let (isolate, memory) = world().await;
+        assert_eq!(post(&isolate, &memory, event("test.prefixed")).await.0, 201);
+        assert_eq!(texts(&memory, "eqiad.test.prefixed").await.len(), 1);
+        let memory = memory.with("TOPIC_PREFIX", "dc1.");
+        assert_eq!(post(&isolate, &memory, event("job.x")).await.0, 201);
+        assert_eq!(texts(&memory, "dc1.job.x").await.len(), 1);
+        let memory = memory.with("TOPIC_PREFIX", "");
+        let mut by_key: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        for n in 0..40 {
+            let mut keyed = event("test.keyed");
+            keyed["key"] = json!(n % 8);
+            assert_eq!(post(&isolate, &memory, keyed).await.0, 201);
+        }
+        for partition in 0..4 {
+            for envelope in stored(&memory, "test.keyed", partition).await {
+                by_key.entry(envelope.key.unwrap()).or_default().push(partition);
+            }
+        }
+        assert_eq!(by_key.keys().next().map(String::as_str), Some(r#"{"k":0}"#));
+        assert!(
+            by_key
+                .values()
+                .all(|partitions| partitions.len() == 5 && partitions.iter().all(|p| *p == partitions[0]))
+        );
+        assert!(
+            by_key
+                .values()
+                .map(|partitions| partitions[0])
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+                > 1
+        );
+    });
+}
+
+#[test]
+fn a_queued_stream_is_sent_to_the_queue_and_what_fits_no_message_to_the_log() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let mut large = event("test.queue");
+        large["test"] = json!("a".repeat(200_000));
+        assert_eq!(
+            post(
+                &isolate,
+                &memory,
+                json!([event("test.queue"), large, event("test.queue")])
+            )
+            .await
+            .0,
+            201
+        );
+        assert_eq!(texts(&memory, "test.queue").await.len(), 1);
+        let queued = memory.take_queue();
+        assert_eq!(queued.len(), 1);
+        assert_eq!(
+            eventstar_delivery::QueueMessage::decode(&queued[0])
+                .unwrap()
+                .events
+                .len(),
+            2
+        );
+    });
+}
+
+#[test]
+fn events_that_share_an_id_all_arrive() {
+    run(async {
+        let (isolate, memory) = world().await;
+        assert_eq!(
+            post(
+                &isolate,
+                &memory,
+                json!([event("test.event"), event("test.event")])
+            )
+            .await
+            .0,
+            201
+        );
+        assert_eq!(post(&isolate, &memory, event("test.event")).await.0, 201);
+        assert_eq!(texts(&memory, "test.event").await.len(), 3);
+    });
+}
+
+#[test]
+fn the_null_sink_accepts_and_stores_nothing() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let memory = memory.with("SINK", "null");
+        assert_eq!(post(&isolate, &memory, event("test.event")).await.0, 201);
+        assert!(texts(&memory, "test.event").await.is_empty());
+    });
+}

@@ -1,0 +1,20 @@
+//! HTTP, as all functions speak it: paths on a shared origin, answers, error bodies, CORS, conditional GET, callers.
+//!
+//! Pure: requests in, responses out. The one place where error bodies and common headers are made.
+
+mod answer;
+mod principal;
+mod request;
+
+pub use answer::{
+    ErrorBody, common_headers, empty, error, info, json, method_not_allowed, not_found, not_modified,
+    retry_after, text, with_etag,
+};
+pub use principal::{Access, Principal};
+pub use request::{Routed, accepts, decode_segment, query, query_value, route};
+
+/// A whole request: the shim has read the body, up to one byte past the function's limit.
+pub type Request = http::Request<bytes::Bytes>;
+
+/// An answer.
+pub type Response = http::Response<eventstar_ports::Body>;

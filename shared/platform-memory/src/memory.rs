@@ -1,0 +1,296 @@
+//! All ports in memory.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use eventstar_event::Envelope;
+use eventstar_event::time::Millis;
+use eventstar_log::{Appended, Frame, LogName, Start};
+use eventstar_ports::{
+    Background, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Level, Platform, PortError,
+    PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, StreamLog, Timer,
+};
+use eventstar_stores::{SqlLog, SqlRegistry, follow_by_polling};
+use futures_util::Stream;
+
+use crate::MemorySql;
+
+/// When an injected fault strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Before the write: nothing happened.
+    Before,
+    /// After the write: it took effect and the answer was lost.
+    After,
+}
+
+impl Fault {
+    fn error(self, port: &'static str) -> PortError {
+        match self {
+            Self::Before => PortError::unavailable(port, "injected before"),
+            Self::After => PortError::new(PortErrorKind::Timeout, port, "injected after"),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    now: Cell<Millis>,
+    ids: Cell<u64>,
+    kv: RefCell<BTreeMap<String, Vec<u8>>>,
+    reads: Cell<u64>,
+    sql: MemorySql,
+    queue: RefCell<Vec<Bytes>>,
+    settings: RefCell<HashMap<String, String>>,
+    lines: RefCell<Vec<String>>,
+    background: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
+    faults: RefCell<HashMap<&'static str, Fault>>,
+}
+
+/// The platform in memory; clones share everything. Time stands still unless a test or a sleep moves it.
+#[derive(Clone, Default)]
+pub struct Memory(Rc<Inner>);
+
+impl Memory {
+    /// A platform at 2024-01-01T00:00:00Z.
+    #[must_use]
+    pub fn new() -> Self {
+        let memory = Self::default();
+        memory.0.now.set(1_704_067_200_000);
+        memory
+    }
+
+    /// Sets a setting or secret.
+    #[must_use]
+    pub fn with(self, name: &str, value: &str) -> Self {
+        self.0
+            .settings
+            .borrow_mut()
+            .insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, millis: Millis) {
+        self.0.now.set(self.0.now.get() + millis);
+    }
+
+    /// Makes every use of `port` (`kv`, `queue`, `log`, `registry`) fail until [`Memory::heal`].
+    pub fn fail(&self, port: &'static str, fault: Fault) {
+        self.0.faults.borrow_mut().insert(port, fault);
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.0.faults.borrow_mut().clear();
+    }
+
+    /// The database behind log and registry.
+    #[must_use]
+    pub fn sql(&self) -> MemorySql {
+        self.0.sql.clone()
+    }
+
+    /// Takes what the queue holds.
+    #[must_use]
+    pub fn take_queue(&self) -> Vec<Bytes> {
+        self.0.queue.take()
+    }
+
+    /// How often KV was read.
+    #[must_use]
+    pub fn kv_reads(&self) -> u64 {
+        self.0.reads.get()
+    }
+
+    /// Empties KV, as one that has not heard of a write yet.
+    pub fn forget_kv(&self) {
+        self.0.kv.borrow_mut().clear();
+    }
+
+    /// The diagnostic lines so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lines.borrow().clone()
+    }
+
+    /// Runs the work that handlers left for after their answer.
+    pub async fn run_background(&self) {
+        loop {
+            let Some(work) = self.0.background.borrow_mut().pop() else {
+                return;
+            };
+            work.await;
+        }
+    }
+
+    /// Runs `effect` under the port's fault.
+    fn under<T>(&self, port: &'static str, effect: impl FnOnce() -> T) -> Result<T, PortError> {
+        let fault = self.0.faults.borrow().get(port).copied();
+        match fault {
+            Some(Fault::Before) => Err(Fault::Before.error(port)),
+            Some(Fault::After) => {
+                effect();
+                Err(Fault::After.error(port))
+            }
+            None => Ok(effect()),
+        }
+    }
+}
+
+impl Clock for Memory {
+    fn now(&self) -> Millis {
+        self.0.now.get()
+    }
+}
+
+impl Ids for Memory {
+    fn random(&self) -> [u8; 16] {
+        let next = self.0.ids.get() + 1;
+        self.0.ids.set(next);
+        // SplitMix64: the same ids in every run, and every part of them differs.
+        let mix = |seed: u64| {
+            let z = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        };
+        let wide = (u128::from(mix(next * 2)) << 64) | u128::from(mix(next * 2 + 1));
+        wide.to_be_bytes()
+    }
+}
+
+impl Timer for Memory {
+    /// Sleeping moves the clock and yields once.
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        let memory = self.clone();
+        async move {
+            memory.advance(u64::try_from(duration.as_millis()).unwrap_or(0));
+            let mut yielded = false;
+            std::future::poll_fn(|cx| {
+                if yielded {
+                    return std::task::Poll::Ready(());
+                }
+                yielded = true;
+                cx.waker().wake_by_ref();
+                std::task::Poll::Pending
+            })
+            .await;
+        }
+    }
+}
+
+impl Background for Memory {
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        self.0.background.borrow_mut().push(Box::pin(work));
+    }
+}
+
+impl Config for Memory {
+    fn get(&self, name: &str) -> Option<String> {
+        self.0
+            .settings
+            .borrow()
+            .get(name)
+            .filter(|value| !value.is_empty())
+            .cloned()
+    }
+}
+
+impl Diagnostics for Memory {
+    fn log(&self, level: Level, line: &str) {
+        self.0.lines.borrow_mut().push(format!("{level:?}: {line}"));
+    }
+}
+
+impl KeyValue for Memory {
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.0.reads.set(self.0.reads.get() + 1);
+        self.under("kv", || self.0.kv.borrow().get(key).cloned())
+    }
+}
+
+impl KeyValueWrite for Memory {
+    async fn put(&self, key: &str, value: &[u8]) -> Result<(), PortError> {
+        self.under("kv", || {
+            self.0.kv.borrow_mut().insert(key.to_owned(), value.to_vec());
+        })
+    }
+}
+
+impl Queue for Memory {
+    async fn send(&self, messages: Vec<Bytes>) -> Result<(), PortError> {
+        self.under("queue", || self.0.queue.borrow_mut().extend(messages))
+    }
+}
+
+impl Registry for Memory {
+    async fn ask(&self, request: RegistryRequest) -> Result<Published, RegistryError> {
+        let fault = self.0.faults.borrow().get("registry").copied();
+        if fault == Some(Fault::Before) {
+            return Err(Fault::Before.error("registry").into());
+        }
+        let answer = SqlRegistry::new(self.sql(), self.clone())
+            .ask(request, self.now())
+            .await;
+        match fault {
+            Some(fault) => Err(fault.error("registry").into()),
+            None => answer,
+        }
+    }
+}
+
+impl StreamLog for Memory {
+    type Follow = Pin<Box<dyn Stream<Item = Result<Frame, PortError>>>>;
+
+    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
+        let fault = self.0.faults.borrow().get("log").copied();
+        if fault == Some(Fault::Before) {
+            return Err(Fault::Before.error("log"));
+        }
+        let answer = SqlLog::new(self.sql()).append(log, batch).await;
+        match fault {
+            Some(fault) => Err(fault.error("log")),
+            None => answer,
+        }
+    }
+
+    fn follow(&self, log: &LogName, start: Start) -> Self::Follow {
+        let stream = SqlLog::new(self.sql());
+        Box::pin(follow_by_polling(
+            stream,
+            log.clone(),
+            start,
+            self.clone(),
+            Duration::from_millis(250),
+        ))
+    }
+}
+
+impl Platform for Memory {
+    type Kv = Self;
+    type Registry = Self;
+    type Queue = Self;
+    type Log = Self;
+
+    fn kv(&self) -> &Self {
+        self
+    }
+
+    fn registry(&self) -> &Self {
+        self
+    }
+
+    fn queue(&self) -> &Self {
+        self
+    }
+
+    fn stream_log(&self) -> &Self {
+        self
+    }
+}

@@ -1,0 +1,54 @@
+//! The ports: what a handler may ask of the platform it runs on.
+//!
+//! Every port is a small trait with native `async fn`, used through generics: Workers futures are not `Send`, so
+//! nothing here asks for it. A platform (workerd, Spin, memory) implements them once; handlers are
+//! written over [`Platform`] and never name an SDK.
+
+mod body;
+mod error;
+mod platform;
+mod registry;
+mod sql;
+
+pub use body::{Body, ByteStream};
+pub use error::{PortError, PortErrorKind};
+pub use platform::{Background, Clock, Config, Diagnostics, Ids, Level, Platform, Timer};
+pub use registry::{Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig};
+pub use sql::{Row, Sql, SqlValue, Statement};
+
+use bytes::Bytes;
+use eventstar_event::Envelope;
+use eventstar_log::{Appended, Frame, LogName, Start};
+use futures_util::Stream;
+
+/// Reads the edge key-value store. Eventually consistent: a value may be a minute old.
+pub trait KeyValue {
+    /// The value under `key`, or `None`.
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PortError>;
+}
+
+/// Writes the edge key-value store. Only the registry does; a put is idempotent and may be retried.
+pub trait KeyValueWrite {
+    /// Sets the value under `key`.
+    async fn put(&self, key: &str, value: &[u8]) -> Result<(), PortError>;
+}
+
+/// Hands event batches to the platform's queue, for delivery later.
+pub trait Queue {
+    /// Sends queue messages; each is the text of one `eventstar_delivery::QueueMessage`. All or nothing
+    /// where the platform can; a `Timeout` means unknown, and delivery ids make a retry safe.
+    async fn send(&self, messages: Vec<Bytes>) -> Result<(), PortError>;
+}
+
+/// The stream log: topic-partitions with dense offsets.
+pub trait StreamLog {
+    /// The frames of one follower: first `Opened`, then chunks and heartbeats; ends on an error or when the log's owner goes.
+    type Follow: Stream<Item = Result<Frame, PortError>> + 'static;
+
+    /// Appends `batch` and returns once it is durable. Events whose delivery id is in the log already are left out, so
+    /// that a retry is safe. A `Timeout` means unknown.
+    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError>;
+
+    /// Follows the log from `start`.
+    fn follow(&self, log: &LogName, start: Start) -> Self::Follow;
+}

@@ -1,0 +1,124 @@
+//! The stream config, cached in the isolate.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use eventstar_event::time::Millis;
+use eventstar_ports::{Level, Platform, PortError};
+use eventstar_stream_config::StreamConfigs;
+
+use crate::keys;
+use crate::schemas::read_through;
+use crate::stored::{StreamConfigDocument, decode};
+
+/// How long a config is used before it is read again, in milliseconds; the setting `STREAM_CONFIG_TTL_MS` overrides it.
+const DEFAULT_TTL: Millis = 30_000;
+
+/// How often a config is at most read again because a stream was not in it, in milliseconds.
+const MISS_TTL: Millis = 1_000;
+
+/// A stream config with its version.
+pub struct Configs {
+    /// The version: 0 while nothing is published.
+    pub version: u64,
+    /// When it was published, milliseconds since the epoch.
+    pub published: Millis,
+    /// The streams.
+    pub streams: StreamConfigs,
+}
+
+struct Cached {
+    configs: Rc<Configs>,
+    read: Millis,
+}
+
+/// The cache of one isolate.
+#[derive(Default)]
+pub struct ConfigCache {
+    cached: RefCell<Option<Cached>>,
+}
+
+impl ConfigCache {
+    /// The current config: cached, or read again when it is older than its time to live. When KV and registry fail, the
+    /// old one is kept.
+    ///
+    /// # Errors
+    /// The platform's, when there is no old one either.
+    pub async fn current<P: Platform>(&self, platform: &P) -> Result<Rc<Configs>, PortError> {
+        let ttl = platform
+            .get("STREAM_CONFIG_TTL_MS")
+            .and_then(|ttl| ttl.parse().ok())
+            .unwrap_or(DEFAULT_TTL);
+        self.younger_than(platform, ttl).await
+    }
+
+    /// The config after a stream was not in the one at hand: read again unless that was a moment ago, so that a new stream
+    /// works at once and unknown names cannot make every request read.
+    ///
+    /// # Errors
+    /// As [`ConfigCache::current`].
+    pub async fn refreshed<P: Platform>(&self, platform: &P) -> Result<Rc<Configs>, PortError> {
+        self.younger_than(platform, MISS_TTL).await
+    }
+
+    async fn younger_than<P: Platform>(&self, platform: &P, age: Millis) -> Result<Rc<Configs>, PortError> {
+        let now = platform.now();
+        let old = self
+            .cached
+            .borrow()
+            .as_ref()
+            .map(|cached| (Rc::clone(&cached.configs), cached.read));
+        if let Some((configs, read)) = &old
+            && now < read + age
+        {
+            return Ok(Rc::clone(configs));
+        }
+        match read(platform).await {
+            Ok(configs) => {
+                // An eventually consistent read may be older than what this isolate has seen.
+                let newest = match old {
+                    Some((known, _)) if known.version >= configs.version => known,
+                    _ => Rc::new(configs),
+                };
+                *self.cached.borrow_mut() = Some(Cached {
+                    configs: Rc::clone(&newest),
+                    read: now,
+                });
+                Ok(newest)
+            }
+            Err(error) => match old {
+                Some((configs, _)) => {
+                    platform.log(
+                        Level::Warn,
+                        &format!("stream config not refreshed, the old one is used: {error}"),
+                    );
+                    *self.cached.borrow_mut() = Some(Cached {
+                        configs: Rc::clone(&configs),
+                        read: now,
+                    });
+                    Ok(configs)
+                }
+                None => Err(error),
+            },
+        }
+    }
+}
+
+async fn read<P: Platform>(platform: &P) -> Result<Configs, PortError> {
+    let (version, published, config) = match read_through(platform, keys::STREAM_CONFIG).await? {
+        None => (0, 0, serde_json::json!({})),
+        Some(value) => {
+            let document: StreamConfigDocument = decode(keys::STREAM_CONFIG, &value)?;
+            let config = serde_json::from_str(document.config.get())
+                .map_err(|error| PortError::corrupt("kv", error.to_string()))?;
+            (document.version, document.published, config)
+        }
+    };
+    let streams =
+        StreamConfigs::parse(&config).map_err(|error| PortError::corrupt("kv", error.to_string()))?;
+    Ok(Configs {
+        version,
+        published,
+        streams,
+    })
+}

@@ -1,0 +1,27 @@
+//! The platform's stores, written once over the ports: the stream log, the registry, the outbox, and the cached reads
+//! of schemas and stream config.
+//!
+//! A host gives SQL, KV and time; everything stored has its form here. Every stored form carries a version.
+
+mod configs;
+pub mod keys;
+mod log;
+mod object;
+pub mod object_api;
+mod outbox;
+mod poll;
+mod registry;
+mod schemas;
+mod stored;
+
+pub use configs::{ConfigCache, Configs};
+pub use log::SqlLog;
+pub use object::{LogObject, registry_object};
+pub use outbox::{OutboxMessage, SqlOutbox};
+pub use poll::follow_by_polling;
+pub use registry::SqlRegistry;
+pub use schemas::{SchemaCache, SchemaLookup, load_schema, read_through};
+pub use stored::{SchemaDocument, StreamConfigDocument, VersionsDocument, decode};
+
+/// How often a follower hears that nothing happened.
+pub const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);

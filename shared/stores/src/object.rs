@@ -1,0 +1,231 @@
+//! The objects that own a log or the registry on Workers: one I/O context for all of a log's readers, so that an append
+//! reaches them without polling.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use eventstar_event::Envelope;
+use eventstar_event::time::Millis;
+use eventstar_log::{Chunk, Frame, LogName, Start};
+use eventstar_ports::{Body, KeyValueWrite, PortError, RegistryError, RegistryRequest, Sql, Timer};
+use futures_channel::mpsc;
+use futures_util::future::{Either, select};
+use futures_util::{FutureExt, StreamExt};
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::object_api::{AppendAnswer, parse_start};
+use crate::poll::READ_BYTES;
+use crate::{HEARTBEAT, SqlLog, SqlRegistry};
+
+/// Chunks a slow follower may lag behind in memory before it reads from the log again. The chunks are shared.
+const FOLLOWER_QUEUE: usize = 32;
+
+/// The owner of one log.
+pub struct LogObject<S, T> {
+    log: SqlLog<S>,
+    timer: T,
+    followers: RefCell<Vec<mpsc::Sender<Chunk>>>,
+}
+
+impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> LogObject<S, T> {
+    /// The owner of the log in `sql`.
+    pub fn new(sql: S, timer: T) -> Rc<Self> {
+        Rc::new(Self {
+            log: SqlLog::new(sql),
+            timer,
+            followers: RefCell::default(),
+        })
+    }
+
+    /// Answers a request of [`crate::object_api`].
+    pub async fn handle(self: &Rc<Self>, request: http::Request<Bytes>) -> Response<Body> {
+        let path = request.uri().path().trim_start_matches('/');
+        let (name, action) = path.rsplit_once('/').unwrap_or((path, ""));
+        let Some(name) = LogName::parse(name) else {
+            return text(StatusCode::NOT_FOUND, format!("no log is called '{name}'"));
+        };
+        match action {
+            "append" => self.append(&name, request.body()).await,
+            "follow" => {
+                let query = request.uri().query().unwrap_or_default();
+                match query.strip_prefix("start=").and_then(parse_start) {
+                    Some(start) => Response::new(Body::Stream(self.follow(name, start).boxed_local())),
+                    None => text(StatusCode::BAD_REQUEST, format!("'{query}' is no start")),
+                }
+            }
+            _ => text(StatusCode::NOT_FOUND, format!("a log cannot '{action}'")),
+        }
+    }
+
+    /// How many readers follow; those that went are counted until the next append.
+    #[must_use]
+    pub fn followers(&self) -> usize {
+        self.followers.borrow().len()
+    }
+
+    async fn append(&self, name: &LogName, lines: &[u8]) -> Response<Body> {
+        let batch = match Envelope::read_lines(lines) {
+            Ok(batch) => batch,
+            Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
+        };
+        match self.log.append(name, &batch).await {
+            Ok(appended) => {
+                if appended.written > 0 && !self.followers.borrow().is_empty() {
+                    self.push(name, appended.base).await;
+                }
+                json(&AppendAnswer {
+                    base: appended.base,
+                    written: appended.written,
+                    duplicates: appended.duplicates,
+                })
+            }
+            Err(error) => text(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        }
+    }
+
+    /// Hands what was appended at `base` to all followers. One whose queue is full loses the queue, not the events: it
+    /// reads on from the log.
+    async fn push(&self, name: &LogName, base: u64) {
+        let Ok(chunks) = self.log.read(name, base, READ_BYTES).await else {
+            self.followers.borrow_mut().clear();
+            return;
+        };
+        self.followers.borrow_mut().retain_mut(|follower| {
+            chunks
+                .iter()
+                .all(|chunk| follower.try_send(chunk.clone()).is_ok())
+        });
+    }
+
+    fn subscribe(&self) -> mpsc::Receiver<Chunk> {
+        let (sender, receiver) = mpsc::channel(FOLLOWER_QUEUE);
+        let mut followers = self.followers.borrow_mut();
+        followers.retain(|follower| !follower.is_closed());
+        followers.push(sender);
+        receiver
+    }
+
+    /// The frames of one follower, encoded; it ends on a database error.
+    fn follow(
+        self: &Rc<Self>,
+        name: LogName,
+        start: Start,
+    ) -> impl futures_util::Stream<Item = Bytes> + 'static {
+        let object = Rc::clone(self);
+        let state = Follower {
+            object,
+            name,
+            next: None,
+            start,
+            live: None,
+            ready: Vec::new(),
+            failed: false,
+        };
+        futures_util::stream::unfold(state, |mut follower| async move {
+            let frame = follower.next_frame().await?;
+            Some((frame.encode(), follower))
+        })
+    }
+}
+
+/// Where one follower stands.
+struct Follower<S, T> {
+    object: Rc<LogObject<S, T>>,
+    name: LogName,
+    start: Start,
+    next: Option<u64>,
+    live: Option<mpsc::Receiver<Chunk>>,
+    /// Chunks read from the log and not yet sent, last first.
+    ready: Vec<Chunk>,
+    failed: bool,
+}
+
+impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> Follower<S, T> {
+    async fn next_frame(&mut self) -> Option<Frame> {
+        let Some(mut next) = self.next else {
+            let opened = self.object.log.open(&self.name, self.start).await.ok()?;
+            if let Frame::Opened { start, .. } = opened {
+                self.next = Some(start);
+            }
+            return Some(opened);
+        };
+        loop {
+            if self.failed {
+                return None;
+            }
+            if let Some(chunk) = self.ready.pop() {
+                self.next = Some(chunk.next());
+                return Some(Frame::Chunk(chunk));
+            }
+            let Some(live) = &mut self.live else {
+                // Subscribed before the log is read, so that no append falls between; what then comes twice is skipped.
+                self.live = Some(self.object.subscribe());
+                self.catch_up(next).await;
+                continue;
+            };
+            let heartbeat = self.object.timer.sleep(HEARTBEAT).boxed_local();
+            match select(live.next(), heartbeat).await {
+                Either::Left((Some(chunk), _)) if chunk.next() <= next => {}
+                Either::Left((Some(chunk), _)) if chunk.base <= next => {
+                    self.next = Some(chunk.next());
+                    return Some(Frame::Chunk(chunk));
+                }
+                // Too slow for the queue, or a chunk was missed: read on from the log.
+                Either::Left(_) => self.live = None,
+                Either::Right(_) => return Some(Frame::Heartbeat),
+            }
+            next = self.next.unwrap_or(next);
+        }
+    }
+
+    async fn catch_up(&mut self, next: u64) {
+        match self.object.log.read(&self.name, next, READ_BYTES).await {
+            Ok(mut chunks) => {
+                // More may be left in the log than was read: then the queue must not be waited for.
+                if chunks.iter().map(|chunk| chunk.lines.len()).sum::<usize>() >= READ_BYTES {
+                    self.live = None;
+                }
+                chunks.reverse();
+                self.ready = chunks;
+            }
+            Err(_) => self.failed = true,
+        }
+    }
+}
+
+/// Answers the registry's requests.
+pub async fn registry_object<S: Sql, K: KeyValueWrite>(
+    sql: S,
+    kv: K,
+    request: http::Request<Bytes>,
+    now: Millis,
+) -> Response<Body> {
+    let answer = match serde_json::from_slice::<RegistryRequest>(request.body()) {
+        Ok(question) => SqlRegistry::new(sql, kv).ask(question, now).await,
+        Err(error) => Err(RegistryError::Invalid {
+            message: format!("not a registry request: {error}"),
+        }),
+    };
+    json(&answer)
+}
+
+fn json<T: Serialize>(answer: &T) -> Response<Body> {
+    match serde_json::to_vec(answer) {
+        Ok(body) => Response::new(Body::from(body)),
+        Err(error) => text(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            PortError::corrupt("log", error.to_string()).to_string(),
+        ),
+    }
+}
+
+fn text(status: StatusCode, message: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(message));
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use eventstar_event::Topic;
+use eventstar_log::FrameDecoder;
+use eventstar_platform_memory::MemorySql;
+use futures_util::future::LocalBoxFuture;
+
+use super::*;
+use crate::object_api::{append_request, append_result, follow_request, registry_request, registry_result};
+
+/// A timer that never rings.
+#[derive(Clone)]
+struct Never;
+
+impl Timer for Never {
+    fn sleep(&self, _: Duration) -> impl Future<Output = ()> + 'static {
+        std::future::pending()
+    }
+}
+
+/// A timer that rings at once.
+#[derive(Clone)]
+struct AtOnce;
+
+impl Timer for AtOnce {
+    fn sleep(&self, _: Duration) -> impl Future<Output = ()> + 'static {
+        std::future::ready(())
+    }
+}
+
+fn name() -> LogName {
+    LogName {
+        topic: Topic::parse("x").unwrap(),
+        partition: 0,
+        epoch: 0,
+    }
+}
+
+fn events(ids: std::ops::Range<u64>) -> Vec<Envelope> {
+    ids.map(|id| Envelope {
+        id: id.to_string(),
+        dt: id,
+        stream: "x".into(),
+        key: None,
+        headers: BTreeMap::new(),
+        event: format!("{{\"n\":{id}}}"),
+    })
+    .collect()
+}
+
+async fn append<T: Timer + Clone + 'static>(object: &Rc<LogObject<MemorySql, T>>, ids: std::ops::Range<u64>) {
+    let answer = object.handle(append_request(&name(), &events(ids))).await;
+    let status = answer.status();
+    let Body::Full(body) = answer.into_body() else {
+        panic!("streams")
+    };
+    append_result(status, &body).unwrap();
+}
+
+async fn follow<T: Timer + Clone + 'static>(
+    object: &Rc<LogObject<MemorySql, T>>,
+    start: Start,
+) -> eventstar_ports::ByteStream {
+    match object.handle(follow_request(&name(), start)).await.into_body() {
+        Body::Stream(stream) => stream,
+        Body::Full(body) => panic!("{body:?}"),
+    }
+}
+
+/// Reads frames until `count` events have come; panics when the stream would wait for ever.
+fn read(stream: &mut eventstar_ports::ByteStream, count: usize) -> Vec<u64> {
+    let mut decoder = FrameDecoder::default();
+    let mut offsets = Vec::new();
+    while offsets.len() < count {
+        let next: LocalBoxFuture<'_, _> = stream.next().boxed_local();
+        decoder.push(
+            &next
+                .now_or_never()
+                .expect("a frame is ready")
+                .expect("the stream goes on"),
+        );
+        while let Some(frame) = decoder.next_frame().unwrap() {
+            if let Frame::Chunk(chunk) = frame {
+                offsets.extend(chunk.base..chunk.next());
+            }
+        }
+    }
+    offsets
+}
+
+#[test]
+fn an_append_reaches_every_follower_after_what_was_there() {
+    pollster::block_on(async {
+        let object = LogObject::new(MemorySql::default(), Never);
+        append(&object, 0..3).await;
+        let mut from_start = follow(&object, Start::Offset(0)).await;
+        let mut latest = follow(&object, Start::Latest).await;
+        assert_eq!(read(&mut from_start, 3), [0, 1, 2]);
+        assert!(latest.next().await.is_some(), "opened");
+        assert!(latest.next().now_or_never().is_none(), "nothing new yet");
+        append(&object, 3..5).await;
+        assert_eq!(read(&mut from_start, 2), [3, 4]);
+        assert_eq!(read(&mut latest, 2), [3, 4]);
+    });
+}
+
+#[test]
+fn a_follower_too_slow_for_its_queue_reads_on_from_the_log_and_misses_nothing() {
+    pollster::block_on(async {
+        let object = LogObject::new(MemorySql::default(), Never);
+        let mut slow = follow(&object, Start::Latest).await;
+        assert!(slow.next().await.is_some(), "opened");
+        assert!(slow.next().now_or_never().is_none(), "subscribed");
+        let many = 3 * FOLLOWER_QUEUE as u64;
+        for id in 0..many {
+            append(&object, id..id + 1).await;
+        }
+        assert_eq!(object.followers(), 0, "its queue was taken away");
+        assert_eq!(read(&mut slow, many as usize), (0..many).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_follower_that_went_is_forgotten() {
+    pollster::block_on(async {
+        let object = LogObject::new(MemorySql::default(), Never);
+        for _ in 0..10 {
+            let mut stream = follow(&object, Start::Latest).await;
+            assert!(stream.next().await.is_some(), "opened");
+            assert!(stream.next().now_or_never().is_none(), "subscribed");
+        }
+        append(&object, 0..1).await;
+        assert_eq!(object.followers(), 0);
+    });
+}
+
+#[test]
+fn an_idle_follower_gets_heartbeats() {
+    pollster::block_on(async {
+        let object = LogObject::new(MemorySql::default(), AtOnce);
+        let mut stream = follow(&object, Start::Latest).await;
+        let opened = stream.next().await.unwrap();
+        assert!(opened.starts_with(b"{\"opened\""), "{opened:?}");
+        assert_eq!(stream.next().await.unwrap(), "\n");
+        assert_eq!(stream.next().await.unwrap(), "\n");
+    });
+}
+
+#[test]
+fn foreign_requests_are_refused() {
+    pollster::block_on(async {
+        let object = LogObject::new(MemorySql::default(), Never);
+        for (path, status) in [
+            ("/nope", 404),
+            ("/v1/x/0/0/nope", 404),
+            ("/v1/x/0/0/follow?start=yesterday", 400),
+        ] {
+            let mut request = http::Request::new(Bytes::new());
+            *request.uri_mut() = path.parse().unwrap();
+            assert_eq!(object.handle(request).await.status(), status, "{path}");
+        }
+        let mut request = append_request(&name(), &[]);
+        *request.body_mut() = Bytes::from_static(b"nope\n");
+        assert_eq!(object.handle(request).await.status(), 400);
+    });
+}
+
+#[test]
+fn the_registry_answers_through_its_object() {
+    pollster::block_on(async {
+        let memory = eventstar_platform_memory::Memory::new();
+        let question = registry_request(&RegistryRequest::StreamConfigHistory);
+        let answer = registry_object(memory.sql(), memory, question, 1).await;
+        let status = answer.status();
+        let Body::Full(body) = answer.into_body() else {
+            panic!("streams")
+        };
+        assert!(matches!(
+            registry_result(status, &body),
+            Ok(eventstar_ports::Published::History(versions)) if versions.is_empty()
+        ));
+        assert!(registry_result(StatusCode::BAD_GATEWAY, b"<html>").is_err());
+    });
+}

@@ -1,0 +1,103 @@
+//! The requests between a function and the objects that own the logs and the registry, without I/O.
+
+use bytes::Bytes;
+use eventstar_event::Envelope;
+use eventstar_log::{Appended, LogName, Start};
+use eventstar_ports::{PortError, PortErrorKind, Published, RegistryError, RegistryRequest};
+use http::{Method, Request, StatusCode, Uri};
+use serde::{Deserialize, Serialize};
+
+/// What a log's object answers to an append.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AppendAnswer {
+    pub(crate) base: u64,
+    pub(crate) written: u64,
+    pub(crate) duplicates: u64,
+}
+
+fn request(path_and_query: &str, body: Vec<u8>) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::from(body));
+    *request.method_mut() = Method::POST;
+    // The host is never looked up: objects are reached by binding. Names have no character a URI would not take.
+    *request.uri_mut() = format!("https://object{path_and_query}")
+        .parse()
+        .unwrap_or_else(|_| Uri::from_static("https://object/"));
+    request
+}
+
+/// Appends `batch` to `log`.
+#[must_use]
+pub fn append_request(log: &LogName, batch: &[Envelope]) -> Request<Bytes> {
+    let mut lines = Vec::new();
+    batch.iter().for_each(|envelope| envelope.write_line(&mut lines));
+    request(&format!("/{log}/append"), lines)
+}
+
+/// Reads the answer to [`append_request`].
+///
+/// # Errors
+/// `Unavailable` for 429 and 5xx, `Rejected` for the rest.
+pub fn append_result(status: StatusCode, body: &[u8]) -> Result<Appended, PortError> {
+    if status != StatusCode::OK {
+        return Err(failure("log", status, body));
+    }
+    let answer: AppendAnswer =
+        serde_json::from_slice(body).map_err(|error| PortError::corrupt("log", error.to_string()))?;
+    Ok(Appended {
+        base: answer.base,
+        written: answer.written,
+        duplicates: answer.duplicates,
+    })
+}
+
+/// Follows `log` from `start`; the answer's body is for [`eventstar_log::FrameDecoder`].
+#[must_use]
+pub fn follow_request(log: &LogName, start: Start) -> Request<Bytes> {
+    let start = match start {
+        Start::Latest => "latest".to_owned(),
+        Start::Offset(offset) => format!("offset:{offset}"),
+        Start::Timestamp(time) => format!("timestamp:{time}"),
+    };
+    request(&format!("/{log}/follow?start={start}"), Vec::new())
+}
+
+/// Reads what [`follow_request`] wrote.
+pub(crate) fn parse_start(text: &str) -> Option<Start> {
+    match text.split_once(':') {
+        None if text == "latest" => Some(Start::Latest),
+        Some(("offset", offset)) => offset.parse().ok().map(Start::Offset),
+        Some(("timestamp", time)) => time.parse().ok().map(Start::Timestamp),
+        _ => None,
+    }
+}
+
+/// Asks the registry.
+#[must_use]
+pub fn registry_request(question: &RegistryRequest) -> Request<Bytes> {
+    request("/registry", serde_json::to_vec(question).unwrap_or_default())
+}
+
+/// Reads the answer to [`registry_request`].
+///
+/// # Errors
+/// The registry's own, or `Unavailable`.
+pub fn registry_result(status: StatusCode, body: &[u8]) -> Result<Published, RegistryError> {
+    if status != StatusCode::OK {
+        return Err(failure("registry", status, body).into());
+    }
+    serde_json::from_slice::<Result<Published, RegistryError>>(body).unwrap_or_else(|error| {
+        Err(RegistryError::Unavailable {
+            detail: error.to_string(),
+        })
+    })
+}
+
+fn failure(port: &'static str, status: StatusCode, body: &[u8]) -> PortError {
+    let kind = if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        PortErrorKind::Unavailable
+    } else {
+        PortErrorKind::Rejected
+    };
+    let text: String = String::from_utf8_lossy(body).chars().take(200).collect();
+    PortError::new(kind, port, format!("{status}: {text}"))
+}

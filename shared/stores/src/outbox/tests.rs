@@ -1,0 +1,51 @@
+use eventstar_platform_memory::{Fault, MemorySql};
+
+use super::*;
+
+fn message(text: &str) -> Bytes {
+    Bytes::from(text.to_owned())
+}
+
+#[test]
+fn messages_are_taken_in_order_and_hidden_until_done() {
+    pollster::block_on(async {
+        let outbox = SqlOutbox::new(MemorySql::default());
+        assert!(outbox.is_empty().await.unwrap());
+        outbox.put(vec![message("a"), message("b")]).await.unwrap();
+        let taken = outbox.take(10, 1000).await.unwrap();
+        assert_eq!(
+            taken
+                .iter()
+                .map(|m| (m.attempts, m.message.clone()))
+                .collect::<Vec<_>>(),
+            [(0, message("a")), (0, message("b"))]
+        );
+        assert!(outbox.take(10, 1000 + LEASE - 1).await.unwrap().is_empty());
+        outbox.done(&[taken[0].id]).await.unwrap();
+        let again = outbox.take(10, 1000 + LEASE).await.unwrap();
+        assert_eq!(
+            again
+                .iter()
+                .map(|m| (m.attempts, m.message.clone()))
+                .collect::<Vec<_>>(),
+            [(1, message("b"))]
+        );
+        outbox.retry_later(again[0].id, 5_000).await.unwrap();
+        assert!(outbox.take(10, 4_999).await.unwrap().is_empty());
+        assert_eq!(outbox.take(10, 5_000).await.unwrap().len(), 1);
+        outbox.done(&[again[0].id]).await.unwrap();
+        assert!(outbox.is_empty().await.unwrap());
+    });
+}
+
+#[test]
+fn a_put_that_failed_stored_nothing() {
+    pollster::block_on(async {
+        let sql = MemorySql::default();
+        let outbox = SqlOutbox::new(sql.clone());
+        outbox.put(vec![message("a")]).await.unwrap();
+        sql.fail_next_write(Fault::Before);
+        assert!(outbox.put(vec![message("b"), message("c")]).await.is_err());
+        assert_eq!(outbox.len().await.unwrap(), 1);
+    });
+}

@@ -1,0 +1,452 @@
+//! The registry over SQL: it checks and serialises what is published, keeps history, and writes edge KV as the read copy.
+//!
+//! Every KV value is kept here too, with a mark while KV does not have it yet: so a failed KV write is made good by
+//! the next request, and a miss in KV can be answered from here.
+
+use std::collections::BTreeMap;
+
+use eventstar_event::SchemaUri;
+use eventstar_event::time::Millis;
+use eventstar_ports::{
+    KeyValueWrite, PortError, PortErrorKind, Published, RegistryError, RegistryRequest, Row, SchemaFile, Sql,
+    SqlValue, Statement, StoredConfig,
+};
+use eventstar_stream_config::StreamConfigs;
+use eventstar_validation::Schema;
+use futures_util::StreamExt;
+use serde_json::value::RawValue;
+
+use crate::keys;
+use crate::stored::{FORMAT, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode};
+
+/// Most schemas in one request: each takes four KV writes, and Workers allow 1,000 KV operations an invocation.
+const MAX_SCHEMAS: usize = 100;
+
+/// Largest schema document in bytes: a row of a SQLite-backed Durable Object holds 2 MB.
+const MAX_DOCUMENT_BYTES: usize = 1_900_000;
+
+/// Versions listed in a history.
+const HISTORY: u64 = 100;
+
+/// KV writes under way at once: Workers allow six connections that wait for headers.
+const KV_WRITES_AT_ONCE: usize = 6;
+
+/// How often a publish that another one overtook is tried again.
+const MAX_TRIES: usize = 10;
+
+const TABLES: [&str; 4] = [
+    "CREATE TABLE IF NOT EXISTS registry_kv (key TEXT PRIMARY KEY, value BLOB NOT NULL, owed INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS registry_repository (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS registry_stream_config (version INTEGER PRIMARY KEY, published INTEGER NOT NULL, config BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS registry_revision (revision INTEGER PRIMARY KEY)",
+];
+
+/// The registry in a SQLite database, writing KV.
+pub struct SqlRegistry<S, K> {
+    sql: S,
+    kv: K,
+}
+
+impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
+    /// A registry.
+    pub fn new(sql: S, kv: K) -> Self {
+        Self { sql, kv }
+    }
+
+    /// Answers one request. A publish that was committed answers so even when KV fails: `in_kv` then says it.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn ask(&self, request: RegistryRequest, now: Millis) -> Result<Published, RegistryError> {
+        match request {
+            RegistryRequest::PublishSchemas { repository, schemas } => {
+                let (published, unchanged) = self.publish_schemas(&repository, &schemas, now).await?;
+                Ok(Published::Schemas {
+                    published,
+                    unchanged,
+                    in_kv: self.flush().await? == 0,
+                })
+            }
+            RegistryRequest::PublishStreamConfig { if_match, config } => {
+                let version = self.publish_stream_config(if_match, &config, now).await?;
+                Ok(Published::StreamConfig {
+                    version,
+                    in_kv: self.flush().await? == 0,
+                })
+            }
+            RegistryRequest::Lookup { key } => Ok(Published::Value(self.value(&key).await?)),
+            RegistryRequest::StreamConfig { version } => {
+                Ok(Published::Config(self.stream_config(version).await?))
+            }
+            RegistryRequest::StreamConfigHistory => Ok(Published::History(self.history().await?)),
+            RegistryRequest::Flush => Ok(Published::Flushed {
+                owed: self.flush().await?,
+            }),
+        }
+    }
+
+    async fn query(&self, sql: &'static str, params: Vec<SqlValue>) -> Result<Vec<Row>, PortError> {
+        let statement = Statement::new(sql, params);
+        match self.sql.query(statement.clone()).await {
+            Err(error) if error.detail.contains("no such table") => {
+                let tables = TABLES.iter().map(|table| Statement::new(table, vec![])).collect();
+                self.sql.write(tables).await?;
+                self.sql.query(statement).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn value(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        let rows = self
+            .query("SELECT value FROM registry_kv WHERE key = ?", vec![key.into()])
+            .await?;
+        Ok(rows.into_iter().next().map(|mut row| row.take_blob(0)))
+    }
+
+    async fn repositories(&self) -> Result<Vec<String>, PortError> {
+        let rows = self
+            .query("SELECT name FROM registry_repository ORDER BY position", vec![])
+            .await?;
+        Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+    }
+
+    /// The statement that makes a publish fail when another one was committed since `self` read.
+    async fn next_revision(&self) -> Result<Statement, PortError> {
+        let rows = self
+            .query("SELECT COALESCE(MAX(revision), 0) FROM registry_revision", vec![])
+            .await?;
+        let next = rows.first().map_or(0, |row| row.integer(0)) + 1;
+        Ok(Statement::new(
+            "INSERT INTO registry_revision (revision) VALUES (?)",
+            vec![next.into()],
+        ))
+    }
+
+    async fn publish_schemas(
+        &self,
+        repository: &str,
+        schemas: &[SchemaFile],
+        now: Millis,
+    ) -> Result<(usize, usize), RegistryError> {
+        check_schemas(repository, schemas)?;
+        for _ in 0..MAX_TRIES {
+            let mut statements = vec![self.next_revision().await?];
+            let unchanged = self
+                .plan_schemas(repository, schemas, now, &mut statements)
+                .await?;
+            if unchanged == schemas.len() {
+                return Ok((0, unchanged));
+            }
+            match self.sql.write(statements).await {
+                Ok(()) => return Ok((schemas.len() - unchanged, unchanged)),
+                Err(error) if error.kind == PortErrorKind::Conflict => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(RegistryError::Unavailable {
+            detail: "other publishers won every race".into(),
+        })
+    }
+
+    /// Adds the writes for all schemas that are new; returns how many are there already.
+    async fn plan_schemas(
+        &self,
+        repository: &str,
+        schemas: &[SchemaFile],
+        now: Millis,
+        statements: &mut Vec<Statement>,
+    ) -> Result<usize, RegistryError> {
+        let mut repositories = self.repositories().await?;
+        if !repositories.iter().any(|name| name == repository) {
+            let position = repositories.len() as u64;
+            repositories.push(repository.to_owned());
+            statements.push(Statement::new(
+                "INSERT INTO registry_repository (name, position) VALUES (?, ?)",
+                vec![repository.into(), position.into()],
+            ));
+            statements.push(upsert(
+                keys::REPOSITORIES,
+                encode(keys::REPOSITORIES, &repositories)?,
+            ));
+        }
+        let before: Vec<&str> = repositories
+            .iter()
+            .map(String::as_str)
+            .take_while(|name| *name != repository)
+            .collect();
+        let mut by_title: BTreeMap<&str, Vec<&SchemaFile>> = BTreeMap::new();
+        let mut unchanged = 0;
+        for schema in schemas {
+            let uri = uri_of(schema)?;
+            match self.value(&keys::schema(repository, &uri)).await? {
+                None => by_title.entry(&schema.title).or_default().push(schema),
+                Some(value) => {
+                    let known: SchemaDocument = decode("schema", &value)?;
+                    if known.json != schema.json || known.yaml != schema.yaml {
+                        return Err(RegistryError::Immutable {
+                            uri: format!("{repository}{uri}"),
+                        });
+                    }
+                    unchanged += 1;
+                }
+            }
+        }
+        for (title, fresh) in by_title {
+            self.plan_title(repository, &before, title, &fresh, now, statements)
+                .await?;
+        }
+        Ok(unchanged)
+    }
+
+    async fn plan_title(
+        &self,
+        repository: &str,
+        before: &[&str],
+        title: &str,
+        fresh: &[&SchemaFile],
+        now: Millis,
+        statements: &mut Vec<Statement>,
+    ) -> Result<(), RegistryError> {
+        let versions_key = keys::versions(repository, title);
+        let mut versions = match self.value(&versions_key).await? {
+            Some(value) => decode::<VersionsDocument>(&versions_key, &value)?.versions,
+            None => Vec::new(),
+        };
+        versions.extend(fresh.iter().map(|schema| schema.version.clone()));
+        versions.sort_by_key(|version| semver::Version::parse(version).ok());
+        let newest = versions.last().cloned().unwrap_or_default();
+        let mut title_is_ours = true;
+        for earlier in before {
+            title_is_ours &= self.value(&keys::versions(earlier, title)).await?.is_none();
+        }
+        for schema in fresh {
+            let uri = uri_of(schema)?;
+            let document = document(repository, schema, now)?;
+            let mut ours = true;
+            for earlier in before {
+                ours &= self.value(&keys::schema(earlier, &uri)).await?.is_none();
+            }
+            if schema.version == newest {
+                let latest = SchemaUri::parse(&format!("/{title}/latest")).map_err(invalid)?;
+                statements.push(upsert(&keys::schema(repository, &latest), document.clone()));
+                if title_is_ours {
+                    statements.push(upsert(&keys::uri(&latest), document.clone()));
+                }
+            }
+            if ours {
+                statements.push(upsert(&keys::uri(&uri), document.clone()));
+            }
+            statements.push(upsert(&keys::schema(repository, &uri), document));
+        }
+        let document = encode(&versions_key, &VersionsDocument { v: FORMAT, versions })?;
+        statements.push(upsert(&versions_key, document));
+        Ok(())
+    }
+
+    async fn current_version(&self) -> Result<u64, PortError> {
+        let rows = self
+            .query(
+                "SELECT COALESCE(MAX(version), 0) FROM registry_stream_config",
+                vec![],
+            )
+            .await?;
+        Ok(rows.first().map_or(0, |row| row.integer(0)))
+    }
+
+    async fn publish_stream_config(
+        &self,
+        if_match: Option<u64>,
+        config: &RawValue,
+        now: Millis,
+    ) -> Result<u64, RegistryError> {
+        let parsed = serde_json::from_str(config.get()).map_err(invalid)?;
+        StreamConfigs::parse(&parsed).map_err(invalid)?;
+        for _ in 0..MAX_TRIES {
+            let current = self.current_version().await?;
+            if let Some(expected) = if_match.filter(|expected| *expected != current) {
+                return Err(RegistryError::VersionMismatch { current, expected });
+            }
+            let version = current + 1;
+            let document = StreamConfigDocument {
+                v: FORMAT,
+                version,
+                published: now,
+                config: config.to_owned(),
+            };
+            let statements = vec![
+                Statement::new(
+                    "INSERT INTO registry_stream_config (version, published, config) VALUES (?, ?, ?)",
+                    vec![
+                        version.into(),
+                        now.into(),
+                        config.get().as_bytes().to_vec().into(),
+                    ],
+                ),
+                upsert(keys::STREAM_CONFIG, encode(keys::STREAM_CONFIG, &document)?),
+            ];
+            match self.sql.write(statements).await {
+                Ok(()) => return Ok(version),
+                Err(error) if error.kind == PortErrorKind::Conflict => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(RegistryError::Unavailable {
+            detail: "other publishers won every race".into(),
+        })
+    }
+
+    async fn stream_config(&self, version: Option<u64>) -> Result<Option<StoredConfig>, RegistryError> {
+        let version = match version {
+            Some(version) => version,
+            None => self.current_version().await?,
+        };
+        let rows = self
+            .query(
+                "SELECT version, published, config FROM registry_stream_config WHERE version = ?",
+                vec![version.into()],
+            )
+            .await?;
+        let Some(mut row) = rows.into_iter().next() else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(row.take_blob(2)).map_err(invalid)?;
+        let config = Some(RawValue::from_string(text).map_err(invalid)?);
+        Ok(Some(StoredConfig {
+            version: row.integer(0),
+            published: row.integer(1),
+            config,
+        }))
+    }
+
+    async fn history(&self) -> Result<Vec<StoredConfig>, PortError> {
+        let rows = self
+            .query(
+                "SELECT version, published FROM registry_stream_config ORDER BY version DESC LIMIT ?",
+                vec![HISTORY.into()],
+            )
+            .await?;
+        Ok(rows
+            .iter()
+            .map(|row| StoredConfig {
+                version: row.integer(0),
+                published: row.integer(1),
+                config: None,
+            })
+            .collect())
+    }
+
+    /// Writes to KV what it is owed; returns how many keys it is owed still. A KV failure is no error: what was published
+    /// is committed, and the next request tries again.
+    async fn flush(&self) -> Result<usize, PortError> {
+        let mut owed = 0;
+        let mut after = String::new();
+        loop {
+            let rows = self
+                .query(
+                    "SELECT key, value FROM registry_kv WHERE owed = 1 AND key > ? ORDER BY key LIMIT 32",
+                    vec![after.as_str().into()],
+                )
+                .await?;
+            let Some(last) = rows.last() else { return Ok(owed) };
+            after = last.text(0).to_owned();
+            let writes = rows.into_iter().map(|mut row| async move {
+                let (key, value) = (row.text(0).to_owned(), row.take_blob(1));
+                self.kv.put(&key, &value).await.ok().map(|()| (key, value))
+            });
+            let written: Vec<_> = futures_util::stream::iter(writes)
+                .buffer_unordered(KV_WRITES_AT_ONCE)
+                .collect()
+                .await;
+            owed += written.iter().filter(|done| done.is_none()).count();
+            let paid: Vec<Statement> = written
+                .into_iter()
+                .flatten()
+                .map(|(key, value)| {
+                    Statement::new(
+                        "UPDATE registry_kv SET owed = 0 WHERE key = ? AND value = ?",
+                        vec![key.as_str().into(), value.into()],
+                    )
+                })
+                .collect();
+            if !paid.is_empty() {
+                self.sql.write(paid).await?;
+            }
+        }
+    }
+}
+
+fn invalid(error: impl ToString) -> RegistryError {
+    RegistryError::Invalid {
+        message: error.to_string(),
+    }
+}
+
+fn upsert(key: &str, value: Vec<u8>) -> Statement {
+    Statement::new(
+        "INSERT INTO registry_kv (key, value, owed) VALUES (?, ?, 1) ON CONFLICT (key) DO UPDATE SET value = excluded.value, owed = 1",
+        vec![key.into(), value.into()],
+    )
+}
+
+fn uri_of(schema: &SchemaFile) -> Result<SchemaUri, RegistryError> {
+    SchemaUri::parse(&format!("/{}/{}", schema.title, schema.version)).map_err(invalid)
+}
+
+fn document(repository: &str, schema: &SchemaFile, now: Millis) -> Result<Vec<u8>, RegistryError> {
+    let document = SchemaDocument {
+        v: FORMAT,
+        repository: repository.to_owned(),
+        title: schema.title.clone(),
+        version: schema.version.clone(),
+        published: now,
+        json: schema.json.clone(),
+        yaml: schema.yaml.clone(),
+    };
+    let bytes = encode("schema", &document)?;
+    if bytes.len() > MAX_DOCUMENT_BYTES {
+        return Err(invalid(format!(
+            "schema /{}/{} takes {} bytes, more than the {MAX_DOCUMENT_BYTES} that can be stored: split it",
+            schema.title,
+            schema.version,
+            bytes.len()
+        )));
+    }
+    Ok(bytes)
+}
+
+fn check_schemas(repository: &str, schemas: &[SchemaFile]) -> Result<(), RegistryError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if repository.is_empty() || repository.len() > 50 || !repository.chars().all(fits) {
+        return Err(invalid(format!(
+            "'{repository}' is no repository name: use 1 to 50 letters, digits, '-', '_'"
+        )));
+    }
+    if schemas.len() > MAX_SCHEMAS {
+        return Err(invalid(format!(
+            "{} schemas in one request: send at most {MAX_SCHEMAS}",
+            schemas.len()
+        )));
+    }
+    for schema in schemas {
+        let uri = uri_of(schema)?;
+        if semver::Version::parse(&schema.version).is_err() {
+            return Err(invalid(format!(
+                "schema {uri}: '{}' is no version: use x.y.z",
+                schema.version
+            )));
+        }
+        if uri.title() != schema.title {
+            return Err(invalid(format!(
+                "schema {uri}: write the title as {}",
+                uri.title()
+            )));
+        }
+        Schema::compile(&schema.json)
+            .map_err(|error| invalid(format!("schema {uri} cannot be used: {error}")))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
