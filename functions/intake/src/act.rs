@@ -9,8 +9,9 @@ use eventstar_ports::{Platform, PortError, Queue, StreamLog};
 use eventstar_stream_config::Accept;
 use futures_util::future::join_all;
 
-use crate::answer::{Outcome, sink_failure};
+use crate::answer::{Failure, Outcome, sink_failure};
 use crate::decide::Decided;
+use crate::limits::MAX_LOGS;
 
 /// Logs appended to at the same time: Workers allow six connections that wait for headers.
 const APPENDS_AT_ONCE: usize = 6;
@@ -31,6 +32,15 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>) -> Vec
     for (place, decided) in decided.into_iter().enumerate() {
         match decided {
             Decided::Refuse(outcome) => outcomes.push(outcome),
+            Decided::Accept { log, answer, .. } if too_many_logs(&appends, &queued, &log) => {
+                let message = format!(
+                    "the request names more than {MAX_LOGS} different streams or partitions: split it"
+                );
+                outcomes.push(Outcome::failed(
+                    answer,
+                    Failure::client("too_many_streams", message),
+                ));
+            }
             Decided::Accept {
                 log,
                 accept,
@@ -108,6 +118,14 @@ async fn send<P: Platform>(
         Ok(()) => Vec::new(),
         Err(error) => places.into_iter().map(|place| (place, error.clone())).collect(),
     }
+}
+
+fn too_many_logs(
+    appends: &BTreeMap<LogName, Group>,
+    queued: &BTreeMap<LogName, Group>,
+    log: &LogName,
+) -> bool {
+    appends.len() + queued.len() >= MAX_LOGS && !appends.contains_key(log) && !queued.contains_key(log)
 }
 
 fn note(outcomes: &mut [Outcome], failed: Vec<(usize, PortError)>) {

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::answer::{Failure, Outcome};
 use crate::gather::Gathered;
-use crate::limits::MAX_NAME_SHOWN;
+use crate::limits::{MAX_NAME_SHOWN, MAX_SCHEMAS};
 
 /// An event as received: compacted, parsed, its schema and stream named.
 pub(crate) enum Received<'a> {
@@ -186,7 +186,13 @@ fn judge<'g, P: Platform>(
     } = event;
     let schema: &Schema = match gathered.schemas.get(&uri) {
         Some(Ok(SchemaLookup::Found(schema))) => schema,
-        Some(Ok(SchemaLookup::Unknown)) | None => {
+        None => {
+            let message = format!(
+                "Failed loading schema at {uri}: the request names more than {MAX_SCHEMAS} different schemas; split it"
+            );
+            return Err((None, Failure::client("too_many_schemas", message)));
+        }
+        Some(Ok(SchemaLookup::Unknown)) => {
             let message = format!(
                 "Failed loading schema at {uri}: no repository has it; publish the schema, or correct the event's $schema"
             );

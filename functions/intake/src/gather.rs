@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 
 use crate::Isolate;
 use crate::decide::Received;
+use crate::limits::MAX_SCHEMAS;
 
 /// Schemas loaded at the same time: Workers allow six connections that wait for headers.
 const LOADS_AT_ONCE: usize = 6;
@@ -28,6 +29,7 @@ pub(crate) async fn gather<P: Platform>(
     let mut wanted: Vec<&SchemaUri> = received.iter().filter_map(Received::schema_uri).collect();
     wanted.sort_unstable();
     wanted.dedup();
+    wanted.truncate(MAX_SCHEMAS);
     let mut schemas = HashMap::with_capacity(wanted.len());
     for some in wanted.chunks(LOADS_AT_ONCE) {
         let loads = some

@@ -671,6 +671,34 @@ fn a_queued_stream_is_sent_to_the_queue_and_what_fits_no_message_to_the_log() {
 }
 
 #[test]
+fn different_schemas_and_streams_of_one_request_are_bounded() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let jobs = |count: usize| (0..count).map(|n| event(&format!("job.{n}"))).collect::<Vec<_>>();
+        assert_eq!(
+            post(&isolate, &memory, json!(jobs(limits::MAX_LOGS))).await.0,
+            201
+        );
+        let (status, body) = post(&isolate, &memory, json!(jobs(limits::MAX_LOGS + 1))).await;
+        assert!(
+            status == 207 && message(&body).contains("more than 200 different streams"),
+            "{body}"
+        );
+        let unknown: Vec<Value> = (0..=limits::MAX_SCHEMAS)
+            .map(|n| json!({"$schema": format!("/no/{n}/1.0.0"), "meta": {"stream": "test.event"}}))
+            .collect();
+        let (status, body) = post(&isolate, &memory, json!(unknown)).await;
+        assert_eq!(status, 400);
+        assert_eq!(
+            body.to_string()
+                .matches("more than 100 different schemas")
+                .count(),
+            1
+        );
+    });
+}
+
+#[test]
 fn events_that_share_an_id_all_arrive() {
     run(async {
         let (isolate, memory) = world().await;
