@@ -1,0 +1,79 @@
+//! The JavaScript that `worker` does not bind, or binds without catching what it throws.
+
+use worker::js_sys::{Array, Function, Object, Promise, Uint8Array};
+use worker::wasm_bindgen::prelude::*;
+use worker::web_sys::{Request, TransformStream};
+
+#[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, js_sys = ::worker::js_sys)]
+extern "C" {
+    /// A stream of bytes whose writes end once they were read: the only one that tells of a client that went.
+    #[wasm_bindgen(extends = TransformStream)]
+    pub(crate) type IdentityTransformStream;
+
+    #[wasm_bindgen(constructor, catch)]
+    pub(crate) fn new() -> Result<IdentityTransformStream, JsValue>;
+
+    /// What `reader.read()` resolves to.
+    pub(crate) type ReadResult;
+
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn done(this: &ReadResult) -> bool;
+
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn value(this: &ReadResult) -> Uint8Array;
+
+    #[wasm_bindgen(catch, js_name = setTimeout)]
+    pub(crate) fn set_timeout(callback: &Function, milliseconds: i32) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(js_name = clearTimeout)]
+    pub(crate) fn clear_timeout(handle: &JsValue);
+
+    #[wasm_bindgen(js_namespace = crypto, js_name = getRandomValues)]
+    pub(crate) fn get_random_values(into: &mut [u8]);
+
+    /// A client of a Durable Object.
+    pub(crate) type Stub;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn fetch(this: &Stub, request: &Request) -> Result<Promise, JsValue>;
+
+    /// A Durable Object's storage.
+    #[derive(Clone)]
+    pub(crate) type Storage;
+
+    #[wasm_bindgen(method, catch, js_name = transactionSync)]
+    pub(crate) fn transaction_sync(
+        this: &Storage,
+        work: &mut dyn FnMut() -> Result<(), JsValue>,
+    ) -> Result<(), JsValue>;
+
+    /// A queue to send to.
+    pub(crate) type QueueBinding;
+
+    #[wasm_bindgen(method, catch, js_name = sendBatch)]
+    pub(crate) fn send_batch(this: &QueueBinding, messages: &Array) -> Result<Promise, JsValue>;
+
+    /// Queue messages that were delivered to this worker.
+    pub type MessageBatch;
+
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn queue(this: &MessageBatch) -> String;
+
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn messages(this: &MessageBatch) -> Array;
+
+    /// One of them.
+    pub(crate) type Message;
+
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn body(this: &Message) -> JsValue;
+
+    #[wasm_bindgen(method, getter)]
+    pub(crate) fn attempts(this: &Message) -> u32;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn ack(this: &Message) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn retry(this: &Message, options: &Object) -> Result<(), JsValue>;
+}
