@@ -1,0 +1,58 @@
+//! Between Spin's HTTP and the handlers'.
+
+use std::pin::{Pin, pin};
+
+use bytes::{Bytes, BytesMut};
+use eventstar_ports::Body;
+use http::{HeaderName, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use spin_sdk::http::Request as SpinRequest;
+
+use crate::Spin;
+
+/// Headers of the connection. They are the host's, which fails an answer that has one.
+const OF_THE_CONNECTION: [HeaderName; 3] = [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE];
+
+/// Answers `request` with `handle`, which gets at most one byte of the body more than `limit`.
+pub async fn serve(
+    request: SpinRequest,
+    limit: usize,
+    handle: impl AsyncFnOnce(Spin, Request<Bytes>) -> Response<Body>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let Some(body) = read(body, limit).await else {
+        let mut answer = Response::new(Body::from("the request body broke off before its end"));
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
+        return answer;
+    };
+    let mut answer = handle(Spin::load().await, Request::from_parts(parts, body)).await;
+    for name in OF_THE_CONNECTION {
+        answer.headers_mut().remove(name);
+    }
+    answer
+}
+
+/// The body, cut one byte after `limit`; `None` when it broke off.
+async fn read(body: impl http_body::Body<Data = Bytes>, limit: usize) -> Option<Bytes> {
+    let mut body = pin!(body);
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).as_mut().poll_frame(cx)).await {
+        let Ok(data) = frame.ok()?.into_data() else {
+            continue;
+        };
+        // Most bodies come in one piece, which then needs no copy.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+        if first.len() + all.len() > limit {
+            break;
+        }
+    }
+    let mut body = if all.is_empty() { first } else { all.freeze() };
+    body.truncate(limit.saturating_add(1));
+    Some(body)
+}

@@ -1,0 +1,174 @@
+//! The ports on Spin: variables, the key-value store, and one SQLite file for the log, the registry and the outbox.
+//!
+//! Instances come and go and share nothing but the store and the database, so the log is followed by polling.
+
+mod http;
+mod kv;
+mod outbox;
+mod settings;
+mod sql;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use eventstar_event::Envelope;
+use eventstar_event::time::Millis;
+use eventstar_log::{Appended, Frame, LogName, Start};
+use eventstar_ports::{
+    Background, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, Published, Registry,
+    RegistryError, RegistryRequest, StreamLog, Timer,
+};
+use eventstar_stores::{SqlLog, SqlRegistry, follow_by_polling};
+use futures_util::Stream;
+use spin_sdk::wasip3;
+
+pub use self::http::serve;
+pub use kv::SpinKv;
+pub use outbox::{SpinQueue, drain, drain_soon};
+use settings::Settings;
+pub use sql::SpinSql;
+
+/// How often a follower looks for new events. Polling at 100 ms would cost a quarter of a core for 100 idle readers.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The platform.
+#[derive(Debug, Clone)]
+pub struct Spin {
+    kv: SpinKv,
+    registry: SpinRegistry,
+    queue: SpinQueue,
+    log: SpinLog,
+}
+
+impl Spin {
+    /// The platform, with the settings of this component.
+    pub async fn load() -> Self {
+        Self::with(Settings::load().await)
+    }
+
+    fn with(settings: Rc<Settings>) -> Self {
+        Self {
+            kv: SpinKv,
+            registry: SpinRegistry,
+            queue: SpinQueue { settings },
+            log: SpinLog,
+        }
+    }
+}
+
+impl Platform for Spin {
+    type Kv = SpinKv;
+    type Registry = SpinRegistry;
+    type Queue = SpinQueue;
+    type Log = SpinLog;
+
+    fn kv(&self) -> &SpinKv {
+        &self.kv
+    }
+
+    fn registry(&self) -> &SpinRegistry {
+        &self.registry
+    }
+
+    fn queue(&self) -> &SpinQueue {
+        &self.queue
+    }
+
+    fn stream_log(&self) -> &SpinLog {
+        &self.log
+    }
+}
+
+impl Clock for Spin {
+    fn now(&self) -> Millis {
+        now()
+    }
+}
+
+impl Ids for Spin {
+    fn random(&self) -> [u8; 16] {
+        (u128::from(random()) << 64 | u128::from(random())).to_be_bytes()
+    }
+}
+
+impl Timer for Spin {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        spin_sdk::time::sleep(duration)
+    }
+}
+
+impl Background for Spin {
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        wasip3::spawn(work);
+    }
+}
+
+impl Config for Spin {
+    fn get(&self, name: &str) -> Option<String> {
+        self.queue.settings.get(name)
+    }
+}
+
+impl Diagnostics for Spin {
+    fn log(&self, level: Level, line: &str) {
+        let level = match level {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+        };
+        eprintln!("{level}: {line}");
+    }
+}
+
+/// The registry, in SQLite: its transactions serialise publishing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SpinRegistry;
+
+impl Registry for SpinRegistry {
+    async fn ask(&self, request: RegistryRequest) -> Result<Published, RegistryError> {
+        SqlRegistry::new(SpinSql, SpinKv).ask(request, now()).await
+    }
+}
+
+/// The stream log, in SQLite.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SpinLog;
+
+impl StreamLog for SpinLog {
+    type Follow = Pin<Box<dyn Stream<Item = Result<Frame, PortError>>>>;
+
+    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
+        sql::exclusively(async |sql| SqlLog::new(sql).append(log, batch).await).await
+    }
+
+    fn follow(&self, log: &LogName, start: Start) -> Self::Follow {
+        Box::pin(follow_by_polling(
+            SqlLog::new(SpinSql),
+            log.clone(),
+            start,
+            SpinTimer,
+            POLL_INTERVAL,
+        ))
+    }
+}
+
+/// Sleeping alone, for what outlives the request's platform.
+#[derive(Debug, Clone, Copy)]
+struct SpinTimer;
+
+impl Timer for SpinTimer {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        spin_sdk::time::sleep(duration)
+    }
+}
+
+fn now() -> Millis {
+    let now = wasip3::clocks::system_clock::now();
+    u64::try_from(now.seconds).unwrap_or(0) * 1000 + u64::from(now.nanoseconds / 1_000_000)
+}
+
+fn random() -> u64 {
+    wasip3::random::random::get_random_u64()
+}
