@@ -1,0 +1,285 @@
+//! The admin routes of a running Eventstar.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value, json};
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
+
+use crate::{SchemaRepository, SchemaVersion, StreamConfigFile};
+
+/// At most this many schemas in one request: the route's own limit.
+const MAX_BATCH: usize = 100;
+
+/// At most this many bytes of schema text in one request, well below the route's 10 MiB.
+const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Longer than the registry needs to compile and store a full batch.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A client of the admin routes.
+#[derive(Debug)]
+pub struct Admin {
+    agent: Agent,
+    base: String,
+    token: String,
+}
+
+/// What publishing schemas did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct PublishedSchemas {
+    /// How many are new.
+    pub published: u64,
+    /// How many were there already.
+    pub unchanged: u64,
+}
+
+/// What publishing the stream configuration did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublishedStreams {
+    /// The file is what is published already.
+    Unchanged,
+    /// It is published as this version.
+    Version(u64),
+}
+
+impl fmt::Display for PublishedStreams {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unchanged => formatter.write_str("unchanged"),
+            Self::Version(version) => write!(formatter, "published as version {version}"),
+        }
+    }
+}
+
+impl Admin {
+    /// A client of the Eventstar at `base`.
+    pub fn new(base: &str, token: &str) -> Result<Self> {
+        if !base.starts_with("http://") && !base.starts_with("https://") {
+            bail!("{base}: not a URL: write it with http:// or https://");
+        }
+        if token.is_empty() || token.contains(|letter: char| !letter.is_ascii_graphic()) {
+            bail!(
+                "the admin token is empty or has characters a header cannot hold: check EVENTSTAR_ADMIN_TOKEN"
+            );
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .build();
+        Ok(Self {
+            agent: config.into(),
+            base: base.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
+        })
+    }
+
+    /// Publishes every version of a repository, telling `progress` about each batch.
+    pub fn publish_schemas(
+        &self,
+        repository: &str,
+        schemas: &SchemaRepository,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<PublishedSchemas> {
+        let url = format!("{}/admin/v1/repositories/{repository}/schemas", self.base);
+        let total = schemas.schemas().len();
+        let mut done = 0;
+        let mut sum = PublishedSchemas::default();
+        for batch in batches(schemas.schemas()) {
+            let items: Vec<Value> = batch.iter().map(item).collect();
+            let body = json!({ "schemas": items }).to_string();
+            let (status, text) = self.put(&url, &body, None)?;
+            if status != StatusCode::OK {
+                bail!("{}", refusal(status, &text, batch));
+            }
+            let answer: Value =
+                serde_json::from_str(&text).with_context(|| format!("{url} answered {text}"))?;
+            sum.published += number(&answer, "published");
+            sum.unchanged += number(&answer, "unchanged");
+            done += batch.len();
+            progress(&format!("{repository}: {done} of {total} schemas"));
+        }
+        Ok(sum)
+    }
+
+    /// Publishes a stream configuration in place of the current one, unless they are the same.
+    pub fn publish_streams(&self, config: &StreamConfigFile) -> Result<PublishedStreams> {
+        let url = format!("{}/admin/v1/stream-configs", self.base);
+        let answer = self.agent.get(&url).header("authorization", self.bearer()).call();
+        let mut answer = answer.with_context(|| format!("{url} cannot be reached"))?;
+        let etag = answer
+            .headers()
+            .get("etag")
+            .and_then(|etag| etag.to_str().ok())
+            .map(str::to_owned);
+        let text = read(&mut answer)?;
+        let condition = match (answer.status(), etag) {
+            (StatusCode::OK, Some(etag)) => {
+                if same_config(&text, config) {
+                    return Ok(PublishedStreams::Unchanged);
+                }
+                ("if-match", etag)
+            }
+            (StatusCode::NOT_FOUND, _) => ("if-none-match", "*".to_owned()),
+            (status, _) => bail!("{url} answered {status}: {}", detail(&text)),
+        };
+        let (status, text) = self.put(&url, config.json(), Some((condition.0, &condition.1)))?;
+        let shown = config.path().display();
+        match status {
+            StatusCode::OK => {
+                let answer: Value =
+                    serde_json::from_str(&text).with_context(|| format!("{url} answered {text}"))?;
+                Ok(PublishedStreams::Version(number(&answer, "version")))
+            }
+            StatusCode::PRECONDITION_FAILED => bail!("{shown}: somebody else published meanwhile: try again"),
+            StatusCode::BAD_REQUEST => bail!("{shown}: {}", detail(&text)),
+            status => bail!("{shown}: {url} answered {status}: {}", detail(&text)),
+        }
+    }
+
+    fn put(&self, url: &str, body: &str, condition: Option<(&str, &str)>) -> Result<(StatusCode, String)> {
+        let mut request = self.agent.put(url).header("authorization", self.bearer());
+        if let Some((name, value)) = condition {
+            request = request.header(name, value);
+        }
+        let answer = request.header("content-type", "application/json").send(body);
+        let mut answer = answer.with_context(|| format!("{url} cannot be reached"))?;
+        Ok((answer.status(), read(&mut answer)?))
+    }
+
+    fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+}
+
+fn read(answer: &mut Response<Body>) -> Result<String> {
+    answer
+        .body_mut()
+        .read_to_string()
+        .context("the answer ended early")
+}
+
+fn number(answer: &Value, member: &str) -> u64 {
+    answer.get(member).and_then(Value::as_u64).unwrap_or_default()
+}
+
+fn item(schema: &SchemaVersion) -> Value {
+    let mut item = Map::new();
+    let members = [
+        ("title", Some(&schema.title)),
+        ("version", Some(&schema.version)),
+        ("json", Some(&schema.json)),
+    ];
+    for (name, text) in members.into_iter().chain([("yaml", schema.yaml.as_ref())]) {
+        item.extend(text.map(|text| (name.to_owned(), Value::from(text.as_str()))));
+    }
+    Value::from(item)
+}
+
+/// Splits into runs that stay below both limits; a schema larger than the limit goes alone.
+fn batches(schemas: &[SchemaVersion]) -> Vec<&[SchemaVersion]> {
+    let mut batches = Vec::new();
+    let mut rest = schemas;
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |schema: &&SchemaVersion| {
+            bytes += schema.json.len() + schema.yaml.as_ref().map_or(0, String::len);
+            bytes <= MAX_BATCH_BYTES
+        };
+        let count = rest.iter().take(MAX_BATCH).take_while(fits).count().max(1);
+        let (batch, others) = rest.split_at(count);
+        batches.push(batch);
+        rest = others;
+    }
+    batches
+}
+
+/// Whether what is published says the same as the file, in either of the two shapes.
+fn same_config(published: &str, config: &StreamConfigFile) -> bool {
+    let Ok(Value::Object(published)) = serde_json::from_str(published) else {
+        return false;
+    };
+    let bare = published.get("streams").and_then(Value::as_object);
+    let no_defaults = published
+        .get("defaults")
+        .and_then(Value::as_object)
+        .is_none_or(Map::is_empty);
+    published == *config.value() || no_defaults && bare == Some(config.value())
+}
+
+/// The server's refusal with the file it is about, as far as the answer tells.
+fn refusal(status: StatusCode, text: &str, batch: &[SchemaVersion]) -> String {
+    let detail = detail(text);
+    match batch.iter().find(|schema| names(&detail, &schema.uri())) {
+        Some(schema) => format!("{}: {detail}", schema.path.display()),
+        None => format!("the server refused the schemas ({status}): {detail}"),
+    }
+}
+
+/// Whether a text names a URI, not a longer one.
+fn names(text: &str, uri: &str) -> bool {
+    text.match_indices(uri).any(|(at, _)| {
+        let after = text.get(at + uri.len()..).and_then(|rest| rest.chars().next());
+        !after.is_some_and(|letter| letter.is_ascii_digit())
+    })
+}
+
+/// The human part of an error body.
+fn detail(text: &str) -> String {
+    let body: Value = serde_json::from_str(text).unwrap_or_default();
+    let members = ["detail", "message", "error", "title"];
+    let found = members
+        .iter()
+        .find_map(|member| body.get(member).and_then(Value::as_str));
+    found.unwrap_or(text).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(version: &str, bytes: usize) -> SchemaVersion {
+        SchemaVersion {
+            title: "a".to_owned(),
+            version: version.to_owned(),
+            json: " ".repeat(bytes),
+            yaml: None,
+            path: format!("repo/a/{version}.yaml").into(),
+        }
+    }
+
+    #[test]
+    fn batches_stay_below_both_limits() {
+        let sizes = |schemas: &[SchemaVersion]| {
+            batches(schemas)
+                .iter()
+                .map(|batch| batch.len())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(&vec![schema("1.0.0", 10); MAX_BATCH]), [MAX_BATCH]);
+        assert_eq!(sizes(&vec![schema("1.0.0", 10); MAX_BATCH + 1]), [MAX_BATCH, 1]);
+        assert_eq!(sizes(&vec![schema("1.0.0", MAX_BATCH_BYTES / 2); 3]), [2, 1]);
+        assert_eq!(
+            sizes(&[schema("1.0.0", MAX_BATCH_BYTES + 1), schema("1.0.1", 1)]),
+            [1, 1]
+        );
+        assert!(sizes(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_names_the_file_it_is_about() {
+        let batch = [schema("1.0.1", 1), schema("1.0.10", 1)];
+        let text = r#"{"message":"/a/1.0.10: /type must be a string"}"#;
+        let refusal = refusal(StatusCode::BAD_REQUEST, text, &batch);
+        assert_eq!(refusal, "repo/a/1.0.10.yaml: /a/1.0.10: /type must be a string");
+    }
+
+    #[test]
+    fn a_token_no_header_can_hold_is_refused_before_any_request() {
+        assert!(Admin::new("http://127.0.0.1:1", "a b").is_err());
+        assert!(Admin::new("http://127.0.0.1:1", "").is_err());
+        assert!(Admin::new("127.0.0.1:1", "token").is_err());
+    }
+}

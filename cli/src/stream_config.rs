@@ -1,0 +1,124 @@
+//! A stream configuration file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Map, Value};
+
+use crate::yaml::{check_json, yaml_to_json};
+
+/// A map of stream name to settings, or `{"defaults": {…}, "streams": {…}}`, read from JSON or YAML.
+#[derive(Debug)]
+pub struct StreamConfigFile {
+    path: PathBuf,
+    json: String,
+    value: Map<String, Value>,
+}
+
+impl StreamConfigFile {
+    /// Reads `path`: JSON when it is named or looks so, otherwise YAML.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let text = fs::read_to_string(path).with_context(|| format!("{shown}: cannot be read"))?;
+        let named_json = path.extension().is_some_and(|extension| extension == "json");
+        let json = if named_json || text.trim_start().starts_with('{') {
+            check_json(&text).map(|()| text)
+        } else {
+            yaml_to_json(&text)
+        };
+        let json = json.map_err(|error| anyhow::anyhow!("{shown}: {error}"))?;
+        let Value::Object(value) =
+            serde_json::from_str(&json).with_context(|| format!("{shown}: not valid"))?
+        else {
+            bail!("{shown}: the root must be a map of stream name to settings");
+        };
+        let config = Self {
+            path: path.to_owned(),
+            json,
+            value,
+        };
+        if let Some((name, _)) = config.streams().find(|(_, settings)| !settings.is_object()) {
+            bail!(
+                "{shown}: /{}: the settings of a stream must be a map",
+                name.replace('~', "~0").replace('/', "~1")
+            );
+        }
+        Ok(config)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The JSON text to publish.
+    pub fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The JSON value, for comparing with what is published.
+    pub fn value(&self) -> &Map<String, Value> {
+        &self.value
+    }
+
+    /// Names and settings, in file order. Defaults are not merged in.
+    pub fn streams(&self) -> impl Iterator<Item = (&str, &Value)> {
+        // The nested form is the one whose only members are these two.
+        let nested = match self.value.get("streams") {
+            Some(Value::Object(streams))
+                if self.value.keys().all(|key| key == "streams" || key == "defaults") =>
+            {
+                Some(streams)
+            }
+            _ => None,
+        };
+        nested
+            .unwrap_or(&self.value)
+            .iter()
+            .map(|(name, settings)| (name.as_str(), settings))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, text: &str) -> Result<StreamConfigFile> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        StreamConfigFile::read(&path)
+    }
+
+    #[test]
+    fn both_shapes_and_both_languages_list_their_streams() {
+        for (name, text) in [
+            ("a.yaml", "page.view:\n  schema_title: page/view\n"),
+            ("a.json", r#"{"page.view":{"schema_title":"page/view"}}"#),
+            (
+                "a.yml",
+                "defaults: {}\nstreams:\n  page.view: {schema_title: page/view}\n",
+            ),
+        ] {
+            let config = read(name, text).unwrap();
+            let streams: Vec<_> = config.streams().collect();
+            assert_eq!(streams.len(), 1, "{text}");
+            assert_eq!(streams[0].0, "page.view");
+            assert_eq!(streams[0].1["schema_title"], "page/view");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_named() {
+        let error = format!("{:#}", read("streams.yaml", "a: [1\n").unwrap_err());
+        assert!(error.contains("streams.yaml: not valid YAML"), "{error}");
+        let error = format!("{:#}", read("streams.json", "[]").unwrap_err());
+        assert!(error.contains("streams.json: the root must be a map"), "{error}");
+        let error = format!("{:#}", read("streams.yaml", "page.view: 5\n").unwrap_err());
+        assert!(
+            error.contains("/page.view: the settings of a stream must be a map"),
+            "{error}"
+        );
+    }
+}
