@@ -1,0 +1,497 @@
+//! Who may publish, what is refused at publishing, and when a change is in force.
+
+use std::time::{Duration, Instant};
+
+use eventstar_tests::events::{PrivateStream, array};
+use eventstar_tests::random::fresh_uuid;
+use eventstar_tests::{Answer, Events, Instance, Request, golden};
+use serde_json::{Map, Value, json};
+
+/// How long a published change may take until every function acts on it.
+const IN_FORCE: Duration = Duration::from_secs(60);
+
+const STREAM_CONFIGS: &str = "/admin/v1/stream-configs";
+
+fn unique(prefix: &str) -> String {
+    format!("{prefix}{}", &fresh_uuid().replace('-', "")[..12])
+}
+
+fn schema(title: &str, version: &str, properties: Value) -> Value {
+    let mut all = json!({
+        "$schema": {"type": "string"},
+        "meta": {
+            "type": "object",
+            "required": ["stream"],
+            "properties": {"stream": {"type": "string"}, "id": {"type": "string"}, "dt": {"type": "string"}}
+        }
+    });
+    all.as_object_mut()
+        .unwrap()
+        .extend(properties.as_object().unwrap().clone());
+    json!({
+        "title": title,
+        "$id": format!("/{title}/{version}"),
+        "$schema": "https://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "required": ["$schema", "meta"],
+        "properties": all
+    })
+}
+
+fn publish_schema(title: &str, version: &str, json: &str) -> Request {
+    let body = json!({"schemas": [{"title": title, "version": version, "json": json}]});
+    Request::put_json("/admin/v1/repositories/examples/schemas", body.to_string())
+}
+
+fn etag(answer: &Answer) -> String {
+    answer
+        .header("etag")
+        .unwrap_or_else(|| panic!("no etag: {answer:?}"))
+        .to_owned()
+}
+
+/// Adds streams to the published configuration, over and over until nobody else was faster.
+fn add_streams(instance: &Instance, added: &Value) -> u64 {
+    loop {
+        let current = instance.admin(Request::get(STREAM_CONFIGS)).expect(200);
+        let mut config: Map<String, Value> = current.json().as_object().expect("a map").clone();
+        config.extend(added.as_object().expect("a map").clone());
+        let request = Request::put_json(STREAM_CONFIGS, Value::from(config).to_string());
+        let answer = instance.admin(request.header("if-match", &etag(&current)));
+        if answer.status != 412 {
+            let answer = answer.expect(200);
+            let version = answer.json()["version"].as_u64().expect("a version");
+            assert_eq!(etag(&answer), format!("\"{version}\""));
+            return version;
+        }
+    }
+}
+
+/// Repeats `attempt` until it says that the change is in force.
+#[track_caller]
+fn comes_into_force(what: &str, mut attempt: impl FnMut() -> bool) {
+    let deadline = Instant::now() + IN_FORCE;
+    while !attempt() {
+        assert!(
+            Instant::now() < deadline,
+            "{what} is not in force after {IN_FORCE:?}"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn admin_routes_are_closed_without_the_token() {
+    let instance = Instance::from_env();
+    let schemas = publish_schema("access/x", "1.0.0", "{}");
+    for (name, request) in [
+        ("publish_schemas", schemas),
+        (
+            "publish_streams",
+            Request::put_json(STREAM_CONFIGS, "{}").header("if-match", "*"),
+        ),
+        ("read_streams", Request::get(STREAM_CONFIGS)),
+        ("history", Request::get("/admin/v1/stream-configs/history")),
+        ("drain", Request::new("POST", "/admin/v1/drain")),
+        ("unknown", Request::get("/admin/v1/no/such/route")),
+    ] {
+        let answer = instance.send(&request).expect(401);
+        assert!(
+            answer
+                .header("www-authenticate")
+                .is_some_and(|value| value.starts_with("Bearer")),
+            "{answer:?}"
+        );
+        golden::check(&format!("access/no_token_{name}"), &request, &answer, &[]);
+        let answer = instance.send(&request.clone().bearer("wrong")).expect(403);
+        golden::check(&format!("access/wrong_token_{name}"), &request, &answer, &[]);
+        let short = &instance.admin_token[..instance.admin_token.len() - 1];
+        let _ = instance.send(&request.clone().bearer(short)).expect(403);
+        let _ = instance
+            .send(&request.bearer(&instance.producer_token))
+            .expect(403);
+    }
+}
+
+#[test]
+fn stream_configs_are_published_only_with_a_condition() {
+    let instance = Instance::from_env();
+    let current = instance.admin(Request::get(STREAM_CONFIGS)).expect(200);
+    let request = Request::put_json(STREAM_CONFIGS, current.text());
+    let answer = instance.admin(request.clone()).expect(428);
+    golden::check("access/no_condition", &request, &answer, &[]);
+    for (name, value) in [
+        ("if-match", "\"999999\""),
+        ("if-match", "\"0\""),
+        ("if-none-match", "*"),
+    ] {
+        let answer = instance.admin(request.clone().header(name, value)).expect(412);
+        let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.contains("If-Match"), "what to do: {detail}");
+    }
+    let _ = instance
+        .admin(request.header("if-match", "seventeen"))
+        .expect(400);
+}
+
+#[test]
+fn a_published_stream_config_has_a_new_version_and_the_old_one_stays_in_the_history() {
+    let instance = Instance::from_env();
+    let name = unique("access.history_");
+    let first = add_streams(
+        &instance,
+        &json!({&name: {"schema_title": "test/event", "description": "first"}}),
+    );
+    let second = add_streams(
+        &instance,
+        &json!({&name: {"schema_title": "test/event", "description": "second"}}),
+    );
+    assert!(second > first);
+    for (version, description) in [(first, "first"), (second, "second")] {
+        let answer = instance
+            .admin(Request::get(&format!("{STREAM_CONFIGS}?version={version}")))
+            .expect(200);
+        assert_eq!(etag(&answer), format!("\"{version}\""));
+        assert_eq!(answer.json()[&name]["description"], description);
+    }
+    let history = instance
+        .admin(Request::get("/admin/v1/stream-configs/history"))
+        .expect(200)
+        .json();
+    let text = history.to_string();
+    let place = |version: u64| {
+        text.find(&format!("\"version\":{version},"))
+            .unwrap_or_else(|| panic!("{version} in {text}"))
+    };
+    assert!(place(second) < place(first), "newest first: {text}");
+    let _ = instance
+        .admin(Request::get(&format!("{STREAM_CONFIGS}?version=999999")))
+        .expect(404);
+}
+
+#[test]
+fn two_who_publish_from_the_same_version_cannot_both_win() {
+    let instance = Instance::from_env();
+    let statuses = loop {
+        let current = instance.admin(Request::get(STREAM_CONFIGS)).expect(200);
+        let publish = || {
+            let request =
+                Request::put_json(STREAM_CONFIGS, current.text()).header("if-match", &etag(&current));
+            instance.admin(request).status
+        };
+        let mut statuses = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(publish)).collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect::<Vec<_>>()
+        });
+        statuses.sort_unstable();
+        // Another test of this suite may have published in between: then all four come too late.
+        if statuses != [412; 4] {
+            break statuses;
+        }
+    };
+    assert_eq!(statuses, [200, 412, 412, 412]);
+}
+
+#[test]
+fn a_new_schema_and_stream_take_events_once_published() {
+    let instance = Instance::from_env();
+    let (title, stream) = (unique("access/fresh_"), unique("access.fresh_"));
+    let json = schema(&title, "1.0.0", json!({"n": {"type": "integer"}})).to_string();
+    let answer = instance.admin(publish_schema(&title, "1.0.0", &json)).expect(200);
+    assert_eq!(
+        answer.json(),
+        json!({"published": 1, "unchanged": 0, "in_kv": true})
+    );
+    add_streams(&instance, &json!({&stream: {"schema_title": &title}}));
+    let id = fresh_uuid();
+    let event = format!(r#"{{"$schema":"/{title}/1.0.0","meta":{{"stream":"{stream}","id":"{id}"}},"n":1}}"#);
+    comes_into_force("the new stream", || instance.post(event.clone()).status == 201);
+    comes_into_force("the new stream at the relay", || {
+        instance.get(&format!("/v1/stream-configs/{stream}")).json()[&stream].is_object()
+    });
+    let mut readable = false;
+    comes_into_force("reading the new stream", || {
+        let request = Request::get(&format!("/v2/stream/{stream}?since=2020-01-01"));
+        readable = instance
+            .origin
+            .open(&request)
+            .is_ok_and(|(answer, _)| answer.status == 200);
+        readable
+    });
+    let mut events = Events::open(&instance.origin, &format!("/v2/stream/{stream}?since=2020-01-01"));
+    assert_eq!(events.next_event().meta_id(), id);
+    let served = instance
+        .get(&format!("/repositories/examples/jsonschema/{title}/1.0.0.json"))
+        .expect(200);
+    assert_eq!(served.text(), json, "the JSON text as it was published");
+    let _ = instance
+        .get(&format!("/repositories/examples/jsonschema/{title}/latest"))
+        .expect(200);
+}
+
+#[test]
+fn an_unknown_schema_is_known_as_soon_as_it_is_published() {
+    let instance = Instance::from_env();
+    let (title, stream) = (unique("access/miss_"), unique("access.miss_"));
+    add_streams(&instance, &json!({&stream: {"schema_title": &title}}));
+    let event = format!(r#"{{"$schema":"/{title}/1.0.0","meta":{{"stream":"{stream}"}}}}"#);
+    let _ = instance.post(event.clone()).expect(400);
+    let json = schema(&title, "1.0.0", json!({})).to_string();
+    let _ = instance.admin(publish_schema(&title, "1.0.0", &json)).expect(200);
+    comes_into_force("the schema", || instance.post(event.clone()).status == 201);
+}
+
+#[test]
+fn latest_moves_to_a_newer_version_and_never_back() {
+    let instance = Instance::from_env();
+    let title = unique("access/latest_");
+    for version in ["1.2.0", "1.10.0", "1.9.0"] {
+        let json = schema(&title, version, json!({})).to_string();
+        let _ = instance.admin(publish_schema(&title, version, &json)).expect(200);
+    }
+    comes_into_force("the latest version", || {
+        let answer = instance.get(&format!("/repositories/examples/jsonschema/{title}/latest.json"));
+        answer.status == 200 && answer.json()["$id"] == format!("/{title}/1.10.0")
+    });
+}
+
+#[test]
+fn a_published_schema_version_never_changes() {
+    let instance = Instance::from_env();
+    let title = unique("access/immutable_");
+    let json = schema(&title, "1.0.0", json!({})).to_string();
+    let _ = instance.admin(publish_schema(&title, "1.0.0", &json)).expect(200);
+    let again = instance.admin(publish_schema(&title, "1.0.0", &json)).expect(200);
+    assert_eq!(
+        again.json(),
+        json!({"published": 0, "unchanged": 1, "in_kv": true})
+    );
+
+    let changed = schema(&title, "1.0.0", json!({"n": {"type": "integer"}})).to_string();
+    let request = publish_schema(&title, "1.0.0", &changed);
+    let answer = instance.admin(request.clone()).expect(409);
+    assert!(
+        answer.text().contains(&format!("/{title}/1.0.0")),
+        "{}",
+        answer.text()
+    );
+    golden::check("access/immutable", &request, &answer, &[(&title, "<title>")]);
+    let served = instance
+        .get(&format!("/repositories/examples/jsonschema/{title}/1.0.0.json"))
+        .expect(200);
+    assert_eq!(served.text(), json);
+}
+
+#[test]
+fn a_batch_with_one_conflict_publishes_nothing() {
+    let instance = Instance::from_env();
+    let (title, other) = (unique("access/batch_"), unique("access/batch_"));
+    let json = schema(&title, "1.0.0", json!({})).to_string();
+    let _ = instance.admin(publish_schema(&title, "1.0.0", &json)).expect(200);
+    let changed = schema(&title, "1.0.0", json!({"n": {"type": "integer"}})).to_string();
+    let body = json!({"schemas": [
+        {"title": other, "version": "1.0.0", "json": schema(&other, "1.0.0", json!({})).to_string()},
+        {"title": title, "version": "1.0.0", "json": changed}
+    ]});
+    let request = Request::put_json("/admin/v1/repositories/examples/schemas", body.to_string());
+    let _ = instance.admin(request).expect(409);
+    let _ = instance
+        .get(&format!("/repositories/examples/jsonschema/{other}/1.0.0"))
+        .expect(404);
+}
+
+#[test]
+fn a_malformed_schema_is_refused_with_its_uri_and_pointer() {
+    let instance = Instance::from_env();
+    let good = schema("access/bad", "1.0.0", json!({}));
+    let with = |pointer: &str, value: Value| {
+        let mut schema = good.clone();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        schema.pointer_mut(parent).unwrap()[name] = value;
+        schema.to_string()
+    };
+    for (name, json, pointer) in [
+        (
+            "type",
+            with("/properties/meta/type", json!("strng")),
+            "/properties/meta/type",
+        ),
+        ("properties", with("/properties", json!([])), "/properties"),
+        (
+            "maximum",
+            with("/properties/n", json!({"type": "integer", "maximum": "9"})),
+            "/properties/n/maximum",
+        ),
+        (
+            "pattern",
+            with(
+                "/properties/p",
+                json!({"type": "string", "maxLength": 9, "pattern": "("}),
+            ),
+            "/properties/p/pattern",
+        ),
+        ("title", with("/title", json!("other/title")), "/title"),
+        ("id", with("/$id", json!("/access/bad/2.0.0")), "/$id"),
+        ("no_object", "[]".to_owned(), "/access/bad/1.0.0"),
+        ("no_json", "{nope".to_owned(), "/access/bad/1.0.0"),
+    ] {
+        let request = publish_schema("access/bad", "1.0.0", &json);
+        let answer = instance.admin(request.clone()).expect(400);
+        let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(
+            detail.contains("/access/bad/1.0.0"),
+            "{name} names the schema: {detail}"
+        );
+        assert!(detail.contains(pointer), "{name} names {pointer}: {detail}");
+        golden::check(&format!("access/bad_schema_{name}"), &request, &answer, &[]);
+    }
+    let _ = instance
+        .get("/repositories/examples/jsonschema/access/bad/1.0.0")
+        .expect(404);
+}
+
+#[test]
+fn a_schema_under_a_bad_name_is_refused() {
+    let instance = Instance::from_env();
+    let json = schema("access/name", "1.0.0", json!({})).to_string();
+    for (name, request) in [
+        ("version", publish_schema("access/name", "one", &json)),
+        ("latest", publish_schema("access/name", "latest", &json)),
+        ("title", publish_schema("../name", "1.0.0", &json)),
+        (
+            "body",
+            Request::put_json("/admin/v1/repositories/examples/schemas", "{}"),
+        ),
+        (
+            "no_json",
+            Request::put_json("/admin/v1/repositories/examples/schemas", "{nope"),
+        ),
+    ] {
+        let answer = instance.admin(request.clone()).expect(400);
+        golden::check(&format!("access/bad_name_{name}"), &request, &answer, &[]);
+    }
+}
+
+#[test]
+fn a_malformed_stream_config_is_refused_with_its_pointer_and_changes_nothing() {
+    let instance = Instance::from_env();
+    for (name, config, pointer) in [
+        ("root", json!([]), "an"),
+        ("settings", json!({"a": 1}), "/a"),
+        (
+            "schema_title",
+            json!({"a": {"schema_title": 5}}),
+            "/a/schema_title",
+        ),
+        ("accept", json!({"a": {"accept": "maybe"}}), "/a/accept"),
+        ("partitions", json!({"a": {"partitions": 0}}), "/a/partitions"),
+        (
+            "key",
+            json!({"a": {"message_key_fields": {"k": 1}}}),
+            "/a/message_key_fields/k",
+        ),
+        (
+            "auth",
+            json!({"a": {"producers": {"auth": "password"}}}),
+            "/a/producers/auth",
+        ),
+        ("regex", json!({"/(/": {}}), "/~1(~1"),
+        ("name", json!({"no such name": {}}), "/no such name"),
+        (
+            "nested",
+            json!({"defaults": {}, "streams": {"a": {"topics": "a"}}}),
+            "/streams/a/topics",
+        ),
+    ] {
+        let request = Request::put_json(STREAM_CONFIGS, config.to_string());
+        let answer = instance
+            .admin(request.clone().header("if-match", "*"))
+            .expect(400);
+        let detail = answer.json()["detail"].as_str().unwrap_or_default().to_owned();
+        assert!(detail.contains(pointer), "{name} names {pointer}: {detail}");
+        golden::check(&format!("access/bad_streams_{name}"), &request, &answer, &[]);
+    }
+    let request = Request::put_json(STREAM_CONFIGS, "{nope").header("if-match", "*");
+    let _ = instance.admin(request).expect(400);
+    let config = instance.admin(Request::get(STREAM_CONFIGS)).expect(200).json();
+    assert!(
+        config["test.event"].is_object() && config["a"].is_null(),
+        "{config}"
+    );
+}
+
+#[test]
+fn a_stream_may_name_the_tokens_that_are_good_for_it() {
+    let instance = Instance::from_env();
+    let stream = unique("access.named_");
+    let settings =
+        json!({"schema_title": "test/event", "producers": {"auth": "token", "tokens": ["somebody-else"]}});
+    add_streams(&instance, &json!({&stream: settings}));
+    let event = format!(
+        r#"{{"$schema":"/test/event/1.0.0","meta":{{"stream":"{stream}"}},"dt":"2026-01-01T00:00:00Z","test":"x"}}"#
+    );
+    let request = Request::post_json("/v1/events", event);
+    comes_into_force("the stream", || instance.send(&request).status == 401);
+    let _ = instance
+        .send(&request.clone().bearer(&instance.producer_token))
+        .expect(403);
+}
+
+#[test]
+fn a_stream_that_is_taken_out_takes_no_more_events() {
+    let instance = Instance::from_env();
+    let stream = unique("access.gone_");
+    add_streams(&instance, &json!({&stream: {"schema_title": "test/event"}}));
+    let event = format!(
+        r#"{{"$schema":"/test/event/1.0.0","meta":{{"stream":"{stream}"}},"dt":"2026-01-01T00:00:00Z","test":"x"}}"#
+    );
+    comes_into_force("the stream", || instance.post(event.clone()).status == 201);
+    loop {
+        let current = instance.admin(Request::get(STREAM_CONFIGS)).expect(200);
+        let mut config = current.json();
+        config.as_object_mut().unwrap().remove(&stream);
+        let request =
+            Request::put_json(STREAM_CONFIGS, config.to_string()).header("if-match", &etag(&current));
+        if instance.admin(request).status == 200 {
+            break;
+        }
+    }
+    comes_into_force("its removal", || instance.post(event.clone()).status == 400);
+}
+
+#[test]
+fn an_error_stream_is_readable_only_where_it_is_allowed_by_name() {
+    let instance = Instance::from_env();
+    let hidden = unique("access.error_");
+    add_streams(&instance, &json!({&hidden: {"schema_title": "error"}}));
+    comes_into_force("the stream", || {
+        instance.get(&format!("/v1/stream-configs/{hidden}")).json()[&hidden].is_object()
+    });
+    let request = Request::get(&format!("/v2/stream/test.event,{hidden}"));
+    let answer = instance.send(&request).expect(400);
+    assert_eq!(answer.json()["detail"], format!("Invalid streams: {hidden}"));
+    let _ = Events::open(&instance.origin, "/v2/stream/intake.error.validation");
+}
+
+#[test]
+fn one_post_may_hold_a_hundred_events_of_fifty_streams() {
+    let instance = Instance::from_env();
+    let streams: Vec<PrivateStream> = (0..50).map(|n| PrivateStream::new(&format!("fan{n}"))).collect();
+    let ids: Vec<String> = (0..100).map(|_| fresh_uuid()).collect();
+    let events: Vec<String> = ids
+        .iter()
+        .enumerate()
+        .map(|(nth, id)| streams[nth % 50].event(id))
+        .collect();
+    let _ = instance.post(array(&events)).expect(201);
+    for (nth, stream) in streams.iter().enumerate() {
+        let seen = Events::open(&instance.origin, &stream.from_the_beginning()).take(2);
+        assert_eq!(
+            [seen[0].meta_id(), seen[1].meta_id()],
+            [ids[nth].clone(), ids[nth + 50].clone()]
+        );
+    }
+}

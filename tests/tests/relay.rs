@@ -1,0 +1,500 @@
+//! Streaming events out.
+
+use std::thread;
+use std::time::Duration;
+
+use eventstar_tests::events::{PrivateStream, order_event, page_view_event};
+use eventstar_tests::random::{Seeded, fresh_uuid};
+use eventstar_tests::text::{get, replace};
+use eventstar_tests::{Events, Instance, Request, SseEvent, golden};
+use serde_json::json;
+
+fn ids(events: &[SseEvent]) -> Vec<String> {
+    events.iter().map(SseEvent::meta_id).collect()
+}
+
+fn fresh_ids(count: usize) -> Vec<String> {
+    (0..count).map(|_| fresh_uuid()).collect()
+}
+
+#[test]
+fn an_event_is_framed_byte_for_byte() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("framing");
+    let sent = stream.event(&fresh_uuid());
+    instance.produce(std::slice::from_ref(&sent));
+    let mut events = Events::open(&instance.origin, &stream.from_the_beginning());
+    assert_eq!(events.answer.header("content-type"), Some("text/event-stream"));
+    assert_eq!(events.answer.header("cache-control"), Some("no-cache"));
+    assert_eq!(events.answer.header("access-control-allow-origin"), Some("*"));
+
+    let event = events.next_event();
+    let (topic, next_time) = (&stream.name, event.timestamp() + 1);
+    let dt = get(&event.data, &["meta", "dt"]).expect("meta.dt").to_owned();
+    let place = format!(r#""request_id":"r-1","topic":"{topic}","partition":0,"offset":0}}"#);
+    let data = replace(&sent, &["meta", "dt"], &dt).replace(r#""request_id":"r-1"}"#, &place);
+    let expected = format!(
+        "event: message\nid: [{{\"topic\":\"{topic}\",\"partition\":0,\"offset\":1,\"timestamp\":{next_time}}}]\n\
+         data: {data}\n\n"
+    );
+    assert_eq!(event.raw, expected);
+}
+
+#[test]
+fn the_content_type_follows_the_accept_header_as_in_eventstreams() {
+    let instance = Instance::from_env();
+    let request = Request::get(&PrivateStream::new("accept").live()).header("accept", "text/event-stream");
+    let (answer, _) = instance.origin.open(&request).unwrap();
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/event-stream; charset=utf-8")
+    );
+}
+
+#[test]
+fn an_event_posted_after_the_stream_is_open_arrives_within_five_seconds() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("live");
+    let mut events = Events::open(&instance.origin, &stream.live());
+    for id in fresh_ids(20) {
+        let _ = instance.post(stream.event(&id)).expect(201);
+        assert_eq!(events.next_within(Duration::from_secs(5)).meta_id(), id);
+    }
+}
+
+#[test]
+fn nothing_posted_after_ok_is_missed_however_many_streams_are_opened() {
+    let instance = Instance::from_env();
+    for _ in 0..5 {
+        let streams: Vec<PrivateStream> = (0..60).map(|n| PrivateStream::new(&format!("ok{n}"))).collect();
+        let names: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
+        let mut expected = fresh_ids(streams.len());
+        let sent: Vec<String> = streams
+            .iter()
+            .zip(&expected)
+            .map(|(stream, id)| stream.event(id))
+            .collect();
+        let mut events = Events::open(&instance.origin, &format!("/v2/stream/{}", names.join(",")));
+        instance.produce(&sent);
+        let mut seen = ids(&events.take(streams.len()));
+        seen.sort();
+        expected.sort();
+        assert_eq!(seen, expected);
+    }
+}
+
+#[test]
+fn a_stream_opened_without_a_position_has_only_what_comes_after() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("latest");
+    let (before, after) = (fresh_uuid(), fresh_uuid());
+    instance.produce(&[stream.event(&before)]);
+    let mut events = Events::open(&instance.origin, &stream.live());
+    instance.produce(&[stream.event(&after)]);
+    assert_eq!(events.next_event().meta_id(), after);
+}
+
+#[test]
+fn every_reader_of_a_stream_gets_every_event() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("readers");
+    let mut readers: Vec<Events> = (0..20)
+        .map(|_| Events::open(&instance.origin, &stream.live()))
+        .collect();
+    let sent = fresh_ids(50);
+    for batch in sent.chunks(7) {
+        instance.produce(&batch.iter().map(|id| stream.event(id)).collect::<Vec<_>>());
+    }
+    for reader in &mut readers {
+        assert_eq!(ids(&reader.take(sent.len())), sent);
+    }
+}
+
+#[test]
+fn twenty_reconnects_while_posting_lose_and_repeat_nothing() {
+    const RECONNECTS: usize = 20;
+    const EVENTS_EACH: usize = 25;
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("resume");
+    let sent = fresh_ids(RECONNECTS * EVENTS_EACH);
+    let seen = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut random = Seeded::new(7);
+            let mut rest = sent.as_slice();
+            while !rest.is_empty() {
+                let size = usize::try_from(random.between(1, 9)).unwrap().min(rest.len());
+                let (batch, after) = rest.split_at(size);
+                instance.produce(&batch.iter().map(|id| stream.event(id)).collect::<Vec<_>>());
+                rest = after;
+            }
+        });
+        let mut seen = Vec::new();
+        let mut events = Events::open(&instance.origin, &stream.from_the_beginning());
+        for _ in 0..RECONNECTS {
+            seen.extend(ids(&events.take(EVENTS_EACH)));
+            let last_id = events.last_id().expect("an id").to_owned();
+            events = Events::resume(&instance.origin, &stream.live(), &last_id);
+        }
+        seen
+    });
+    assert_eq!(seen, sent);
+}
+
+#[test]
+fn an_event_posted_while_the_reader_is_away_is_there_when_it_comes_back() {
+    let instance = Instance::from_env();
+    let (busy, silent) = (PrivateStream::new("busy"), PrivateStream::new("silent"));
+    let path = format!("/v2/stream/{},{}", busy.name, silent.name);
+    let mut events = Events::open(&instance.origin, &path);
+    instance.produce(&[busy.event(&fresh_uuid())]);
+    let last_id = events.next_event().id;
+    drop(events);
+    let (missed, later) = (fresh_uuid(), fresh_uuid());
+    instance.produce(&[silent.event(&missed)]);
+    let mut events = Events::resume(&instance.origin, &path, &last_id);
+    assert_eq!(
+        events.next_event().meta_id(),
+        missed,
+        "the stream that was silent before the break"
+    );
+    instance.produce(&[busy.event(&later)]);
+    assert_eq!(events.next_event().meta_id(), later);
+}
+
+#[test]
+fn a_resumed_stream_takes_the_id_before_since() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("priority");
+    let sent = fresh_ids(3);
+    instance.produce(&sent.iter().map(|id| stream.event(id)).collect::<Vec<_>>());
+    let first = Events::open(&instance.origin, &stream.from_the_beginning()).next_event();
+    let mut events = Events::resume(&instance.origin, &stream.from_the_beginning(), &first.id);
+    assert_eq!(ids(&events.take(2)), sent[1..]);
+}
+
+#[test]
+fn an_id_may_name_offsets_or_timestamps() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("positions");
+    let sent = fresh_ids(3);
+    instance.produce(&sent.iter().map(|id| stream.event(id)).collect::<Vec<_>>());
+    let topic = &stream.name;
+    let by_offset = format!(r#"[{{"topic":"{topic}","partition":0,"offset":1}}]"#);
+    let mut events = Events::resume(&instance.origin, &stream.live(), &by_offset);
+    assert_eq!(ids(&events.take(2)), sent[1..]);
+    let by_time = format!(r#"[{{"topic":"{topic}","partition":0,"timestamp":1577836800000}}]"#);
+    let mut events = Events::resume(&instance.origin, &stream.live(), &by_time);
+    assert_eq!(ids(&events.take(3)), sent);
+}
+
+#[test]
+fn since_starts_at_the_first_event_of_that_time_in_both_spellings() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("since");
+    let mut events = Events::open(&instance.origin, &stream.live());
+    let post = |events: &mut Events| {
+        instance.produce(&[stream.event(&fresh_uuid())]);
+        events.next_event()
+    };
+    let early = post(&mut events);
+    let late = loop {
+        let event = post(&mut events);
+        if event.timestamp() > early.timestamp() {
+            break event;
+        }
+    };
+    let since = |value: &str| {
+        Events::open(&instance.origin, &format!("{}?since={value}", stream.live())).next_event()
+    };
+    assert_eq!(since(&late.timestamp().to_string()).meta_id(), late.meta_id());
+    assert_eq!(since(&early.timestamp().to_string()).meta_id(), early.meta_id());
+    assert_eq!(
+        since("1577836800000").meta_id(),
+        early.meta_id(),
+        "milliseconds before the first event"
+    );
+    let dt = late.json()["meta"]["dt"].as_str().expect("meta.dt").to_owned();
+    assert_eq!(since(&dt).meta_id(), late.meta_id(), "{dt}");
+    assert_eq!(
+        since(&dt.replace(':', "%3A")).meta_id(),
+        late.meta_id(),
+        "{dt}, percent-encoded"
+    );
+    assert_eq!(since("2020-01-01").meta_id(), early.meta_id(), "a date");
+}
+
+#[test]
+fn since_after_the_last_event_waits_for_the_next() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("future");
+    instance.produce(&[stream.event(&fresh_uuid())]);
+    let mut events = Events::open(
+        &instance.origin,
+        &format!("{}?since=2099-01-01T00:00:00Z", stream.live()),
+    );
+    let next = fresh_uuid();
+    instance.produce(&[stream.event(&next)]);
+    assert_eq!(events.next_event().meta_id(), next);
+}
+
+#[test]
+fn an_empty_since_is_no_since() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("no_since");
+    instance.produce(&[stream.event(&fresh_uuid())]);
+    let mut events = Events::open(&instance.origin, &format!("{}?since=", stream.live()));
+    let next = fresh_uuid();
+    instance.produce(&[stream.event(&next)]);
+    assert_eq!(events.next_event().meta_id(), next);
+}
+
+#[test]
+fn several_streams_come_over_one_connection() {
+    let instance = Instance::from_env();
+    let streams: Vec<PrivateStream> = (0..4)
+        .map(|n| PrivateStream::new(&format!("several{n}")))
+        .collect();
+    let names: Vec<&str> = streams.iter().map(|stream| stream.name.as_str()).collect();
+    let mut events = Events::open(&instance.origin, &format!("/v2/stream/{}", names.join(",")));
+    let sent = fresh_ids(20);
+    for (nth, id) in sent.iter().enumerate() {
+        instance.produce(&[streams[nth % 4].event(id)]);
+    }
+    let seen = events.take(20);
+    for (nth, stream) in streams.iter().enumerate() {
+        let own: Vec<&SseEvent> = seen
+            .iter()
+            .filter(|event| event.json()["meta"]["stream"] == stream.name)
+            .collect();
+        let expected: Vec<&String> = sent.iter().skip(nth).step_by(4).collect();
+        assert_eq!(
+            own.iter().map(|event| event.meta_id()).collect::<Vec<_>>(),
+            expected.into_iter().cloned().collect::<Vec<_>>()
+        );
+    }
+    let last: serde_json::Value = serde_json::from_str(&seen[19].id).unwrap();
+    let topics: Vec<_> = last
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["topic"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        topics, names,
+        "the id names every topic in the order of the request"
+    );
+}
+
+#[test]
+fn a_partitioned_stream_delivers_all_partitions_and_keeps_a_key_in_one() {
+    let instance = Instance::from_env();
+    let mut events = Events::open(&instance.origin, "/v2/stream/shop.order");
+    let run = fresh_uuid();
+    let mut sent = Vec::new();
+    for round in 0..3 {
+        let batch: Vec<String> = (0..20)
+            .map(|order| {
+                let id = fresh_uuid();
+                let event = order_event("shop.order", &id, &format!("{order}-{}", &run[..8]));
+                sent.push((order, round, id));
+                event
+            })
+            .collect();
+        instance.produce(&batch);
+    }
+    let mut seen = Vec::new();
+    while seen.len() < sent.len() {
+        let event = events.next_event();
+        if sent.iter().any(|(_, _, id)| *id == event.meta_id()) {
+            seen.push(event);
+        }
+    }
+    let mut used = [0; 2];
+    for order in 0..20 {
+        let own: Vec<&(i32, i32, String)> = sent.iter().filter(|(other, _, _)| *other == order).collect();
+        let arrived: Vec<&SseEvent> = seen
+            .iter()
+            .filter(|event| own.iter().any(|(_, _, id)| *id == event.meta_id()))
+            .collect();
+        let arrived_ids: Vec<String> = arrived.iter().map(|event| event.meta_id()).collect();
+        assert_eq!(
+            arrived_ids,
+            own.iter().map(|(_, _, id)| id.clone()).collect::<Vec<_>>(),
+            "order {order}"
+        );
+        let meta = arrived[0].json()["meta"].clone();
+        assert_eq!(meta["key"], json!({"order_id": format!("{order}-{}", &run[..8])}));
+        assert!(
+            arrived
+                .iter()
+                .all(|event| event.json()["meta"]["partition"] == meta["partition"]),
+            "order {order}"
+        );
+        used[usize::try_from(meta["partition"].as_u64().unwrap()).unwrap()] += 1;
+    }
+    assert!(used[0] > 0 && used[1] > 0, "both partitions are used: {used:?}");
+    for partition in 0..2 {
+        assert!(
+            seen[59].position("shop.order", partition)["offset"].is_u64(),
+            "{}",
+            seen[59].id
+        );
+    }
+}
+
+#[test]
+fn a_partitioned_stream_resumes_in_every_partition() {
+    let instance = Instance::from_env();
+    let mut events = Events::open(&instance.origin, "/v2/stream/shop.order");
+    let mut expected = fresh_ids(60);
+    let batch: Vec<String> = expected
+        .iter()
+        .map(|id| order_event("shop.order", id, &fresh_uuid()))
+        .collect();
+    instance.produce(&batch);
+    let mut seen = Vec::new();
+    while seen.len() < expected.len() {
+        seen.push(events.next_event().meta_id());
+        seen.retain(|id| expected.contains(id));
+        if seen.len() % 7 == 0 {
+            let last_id = events.last_id().expect("an id").to_owned();
+            events = Events::resume(&instance.origin, "/v2/stream/shop.order", &last_id);
+        }
+    }
+    seen.sort();
+    expected.sort();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_event_of_a_queue_stream_arrives_once() {
+    let instance = Instance::from_env();
+    let mut events = Events::open(&instance.origin, "/v2/stream/web.page_view");
+    let sent = fresh_ids(30);
+    for batch in sent.chunks(4) {
+        instance.produce(&batch.iter().map(|id| page_view_event(id)).collect::<Vec<_>>());
+    }
+    let mut seen = Vec::new();
+    while sent.iter().any(|id| !seen.contains(id)) {
+        let event = events.next_event();
+        if sent.contains(&event.meta_id()) {
+            assert_eq!(event.json()["meta"]["topic"], "east.web.page_view");
+            seen.push(event.meta_id());
+        }
+    }
+    let last = fresh_uuid();
+    instance.produce(&[page_view_event(&last)]);
+    seen.extend(
+        ids(&events.up_to(&last))
+            .into_iter()
+            .filter(|id| sent.contains(id)),
+    );
+    seen.sort();
+    let mut expected = sent;
+    expected.sort();
+    assert_eq!(seen, expected, "every event once");
+}
+
+#[test]
+fn a_quiet_stream_carries_heartbeats() {
+    let instance = Instance::from_env();
+    let mut events = Events::open(&instance.origin, &PrivateStream::new("quiet").live());
+    assert_eq!(events.heartbeat(), ":\n\n");
+    assert_eq!(events.heartbeat(), ":\n\n");
+}
+
+#[test]
+fn an_unknown_stream_is_answered_400_with_the_names() {
+    let instance = Instance::from_env();
+    for (name, streams, unknown) in [
+        ("one", "no.such.stream", "no.such.stream"),
+        (
+            "several",
+            "no.such.stream,test.event,neither",
+            "no.such.stream,neither",
+        ),
+        ("regex", "%2F%5Ejob%5C.run%5C..%2B%2F", r"/^job\.run\..+/"),
+        ("form", "a%20b", "a b"),
+    ] {
+        let request = Request::get(&format!("/v2/stream/{streams}"));
+        let answer = instance.send(&request).expect(400);
+        assert_eq!(
+            answer.json(),
+            json!({
+                "status": 400,
+                "type": "not_found",
+                "title": "Stream Not Found",
+                "detail": format!("Invalid streams: {unknown}"),
+                "method": "GET",
+                "uri": format!("/v2/stream/{streams}")
+            })
+        );
+        golden::check(&format!("relay/unknown_stream_{name}"), &request, &answer, &[]);
+    }
+}
+
+#[test]
+fn a_since_that_is_no_time_is_answered_400() {
+    let instance = Instance::from_env();
+    for (name, since) in [("word", "notadate"), ("month", "2020-13-01"), ("negative", "-1")] {
+        let request = Request::get(&format!("/v2/stream/test.event?since={since}"));
+        let answer = instance.send(&request).expect(400);
+        assert_eq!(
+            answer.json(),
+            json!({
+                "status": 400,
+                "type": "invalid_timestamp",
+                "title": "Invalid timestamp",
+                "detail": format!(
+                    "since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{since}'"
+                ),
+                "method": "GET",
+                "uri": format!("/v2/stream/test.event?since={since}")
+            })
+        );
+        golden::check(&format!("relay/bad_since_{name}"), &request, &answer, &[]);
+    }
+}
+
+#[test]
+fn a_last_event_id_that_names_no_position_is_refused() {
+    let instance = Instance::from_env();
+    for (name, id, status) in [
+        ("not_json", "\"\"\"{nope", 400),
+        ("no_array", r#"{"topic":"test.event"}"#, 400),
+        ("empty", "[]", 400),
+        ("no_position", r#"[{"topic":"test.event","partition":0}]"#, 400),
+        (
+            "text_offset",
+            r#"[{"topic":"test.event","partition":0,"offset":"x"}]"#,
+            400,
+        ),
+        (
+            "other_topic",
+            r#"[{"topic":"_nope","partition":0,"offset":0}]"#,
+            404,
+        ),
+    ] {
+        let request = Request::get("/v2/stream/test.event").header("last-event-id", id);
+        let answer = instance.send(&request).expect(status);
+        let _ = answer.json();
+        golden::check(&format!("relay/last_event_id_{name}"), &request, &answer, &[]);
+    }
+}
+
+#[test]
+fn a_preflight_of_a_stream_lets_readers_resume() {
+    let instance = Instance::from_env();
+    let request = Request::new("OPTIONS", "/v2/stream/test.event")
+        .header("origin", "https://shop.example.org")
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "last-event-id");
+    let answer = instance.send(&request).expect(200);
+    assert_eq!(answer.header("allow"), Some("GET,HEAD"));
+    let allowed = answer
+        .header("access-control-allow-headers")
+        .unwrap_or_default()
+        .to_lowercase();
+    assert!(allowed.contains("last-event-id"), "{allowed}");
+    golden::check("relay/preflight", &request, &answer, &[]);
+}
