@@ -1,0 +1,83 @@
+//! The development command of Eventstar: `cargo xtask <command>`.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the banned clocks trap on Workers; this program runs on the host"
+)]
+
+mod artifacts;
+mod bench;
+mod deploy;
+mod dev;
+mod licences;
+mod lint;
+mod process;
+mod project;
+mod round_trip;
+mod server;
+mod size;
+mod test;
+mod tidy;
+mod tokens;
+mod tools;
+mod wrangler;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use project::Project;
+
+/// Builds, runs and checks Eventstar.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start all functions on one origin, with the example schemas and streams published.
+    Dev(dev::Options),
+    /// Run the unit tests and handlers natively, then the black-box suite on each host.
+    Test(test::Options),
+    /// Build every artefact for both platforms and print their sizes.
+    Build(artifacts::Options),
+    /// Compare the artefacts' gzip sizes with the committed budget.
+    Size(size::Options),
+    /// Check the layering, the length of files and leftovers.
+    Tidy,
+    /// Check formatting, clippy on every target, tidy, and the licences of dependencies.
+    Lint,
+    /// Deploy to Cloudflare.
+    Deploy(deploy::Options),
+    /// Measure a function.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let project = Project::find()?;
+    match command {
+        Command::Dev(options) => dev::run(&project, options),
+        Command::Test(options) => test::run(&project, &options),
+        Command::Build(options) => artifacts::run(&project, &options),
+        Command::Size(options) => size::run(&project, &options),
+        Command::Tidy => tidy::run(&project),
+        Command::Lint => lint::run(&project),
+        Command::Deploy(options) => deploy::run(&project, &options),
+        Command::Bench(bench) => bench::run(&project, &bench),
+    }
+}

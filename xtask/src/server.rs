@@ -1,0 +1,298 @@
+//! The two hosts as child processes.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use crate::artifacts::Platform;
+use crate::process;
+use crate::project::Project;
+use crate::tokens::{self, Tokens};
+use crate::{tools, wrangler};
+
+/// Longer than a host takes to load five workers on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// After this a host that was asked to stop is killed.
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What a host is started with.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    pub(crate) platform: Platform,
+    pub(crate) port: u16,
+    pub(crate) state: &'a Path,
+    pub(crate) tokens: &'a Tokens,
+    /// The value of `ALLOWED_STREAMS`.
+    pub(crate) allowed_streams: &'a str,
+}
+
+impl Launch<'_> {
+    /// Where the functions answer.
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn settings(&self) -> [(&'static str, String); 4] {
+        [
+            ("ADMIN_TOKEN", self.tokens.admin.clone()),
+            ("PRODUCER_TOKENS", format!("example={}", self.tokens.producer)),
+            ("ALLOWED_STREAMS", self.allowed_streams.to_owned()),
+            // A published stream configuration is visible at once.
+            ("STREAM_CONFIG_TTL_MS", "1000".to_owned()),
+        ]
+    }
+}
+
+/// A running host; dropping it stops it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    /// Held open: its end tells the host that we are gone.
+    stdin: Option<ChildStdin>,
+}
+
+impl Server {
+    /// Starts a host. It is not yet listening.
+    pub(crate) fn start(project: &Project, launch: &Launch) -> Result<Self> {
+        check_port(launch.port)?;
+        let mut command = match launch.platform {
+            Platform::Workerd => workerd(project)?,
+            Platform::Spin => spin(project, launch)?,
+        };
+        command.stdin(Stdio::piped()).stdout(io::stderr());
+        let mut child = command.spawn().context("the host cannot be started")?;
+        let mut stdin = child.stdin.take();
+        if launch.platform == Platform::Workerd
+            && let Some(stdin) = &mut stdin
+        {
+            writeln!(stdin, "{}", workerd_input(project, launch)?).context("the host ended at once")?;
+        }
+        Ok(Self { child, stdin })
+    }
+
+    /// Waits until the functions answer.
+    pub(crate) fn wait_until_healthy(&mut self, base_url: &str) -> Result<()> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(5)))
+            .build()
+            .into();
+        let deadline = Instant::now() + START_TIMEOUT;
+        loop {
+            let failure = match agent.get(format!("{base_url}/healthz")).call() {
+                Ok(_) => return Ok(()),
+                Err(failure) => failure,
+            };
+            if let Some(status) = self.exited()? {
+                bail!("the host stopped while starting ({status}): what it wrote above says why");
+            }
+            if Instant::now() > deadline {
+                bail!("{base_url}/healthz does not answer: {failure}");
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// The exit status, once the host has ended.
+    pub(crate) fn exited(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("the host cannot be waited for")
+    }
+
+    fn stop(&mut self) {
+        // A host starts further processes: they are asked too, and none may outlive us.
+        let family = family(self.child.id());
+        self.stdin = None;
+        signal(&family, Signal::SIGTERM);
+        let deadline = Instant::now() + STOP_TIMEOUT;
+        while Instant::now() < deadline {
+            // Taken note of here, or the child would stay a zombie that seems alive.
+            let _ = self.child.try_wait();
+            if family.iter().all(|process| kill(*process, None).is_err()) {
+                return;
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        signal(&family, Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A port nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Refuses a port in use before anything slow is done.
+pub(crate) fn check_port(port: u16) -> Result<()> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            bail!("port {port} is in use: stop the program that listens there, or choose another with --port")
+        }
+        Err(error) => {
+            Err(error).with_context(|| format!("port {port} cannot be used: choose another with --port"))
+        }
+    }
+}
+
+/// Refuses to go on without Spin.
+pub(crate) fn require_spin() -> Result<()> {
+    if process::find("spin").is_none() {
+        bail!(
+            "`spin` is not on PATH: install Spin 4.1 or later from https://spinframework.dev, or use --host workerd"
+        );
+    }
+    Ok(())
+}
+
+fn workerd(project: &Project) -> Result<Command> {
+    let mut command = Command::new(tools::node(project));
+    command
+        .arg(project.root.join("xtask/assets/serve.mjs"))
+        .current_dir(&project.root);
+    command
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("PATH", tools::path_with_node(project)?);
+    Ok(command)
+}
+
+fn workerd_input(project: &Project, launch: &Launch) -> Result<String> {
+    let config = wrangler::config(project)?;
+    let mut workers = Vec::new();
+    for (function, routes) in wrangler::ROUTES {
+        let script = wrangler::main_script(project, &config, function)?;
+        workers.push(json!({ "function": function, "routes": routes, "script": script }));
+    }
+    let bindings: HashMap<_, _> = launch.settings().into_iter().collect();
+    let config = wrangler::config_path(project);
+    let input = json!({
+        "config": config, "port": launch.port, "state": launch.state, "bindings": bindings, "workers": workers,
+    });
+    Ok(input.to_string())
+}
+
+fn spin(project: &Project, launch: &Launch) -> Result<Command> {
+    let manifest = launch.state.join("spin.toml");
+    let text = fs::read_to_string(project.root.join("spin.toml")).context("spin.toml cannot be read")?;
+    fs::write(&manifest, spin_manifest(&text, project.target()?))
+        .with_context(|| format!("{} cannot be written", manifest.display()))?;
+    let mut command = Command::new("spin");
+    command
+        .current_dir(&project.root)
+        .arg("up")
+        .arg("--from")
+        .arg(&manifest);
+    command
+        .arg("--listen")
+        .arg(format!("127.0.0.1:{}", launch.port))
+        .arg("--state-dir")
+        .arg(launch.state);
+    for (name, value) in launch.settings() {
+        command.env(format!("SPIN_VARIABLE_{name}"), value);
+    }
+    Ok(command)
+}
+
+/// The manifest with the components where cargo has put them.
+fn spin_manifest(text: &str, target: &Path) -> String {
+    text.replace("source = \"target/", &format!("source = \"{}/", target.display()))
+}
+
+/// A process and all its descendants.
+fn family(root: u32) -> Vec<Pid> {
+    let listed = process::output(Command::new("ps").args(["-A", "-o", "pid=,ppid="])).unwrap_or_default();
+    descendants(root, &listed)
+        .into_iter()
+        .filter_map(|id| Some(Pid::from_raw(i32::try_from(id).ok()?)))
+        .collect()
+}
+
+fn descendants(root: u32, listed: &str) -> Vec<u32> {
+    let pairs: Vec<(u32, u32)> = listed
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace().map(str::parse);
+            Some((words.next()?.ok()?, words.next()?.ok()?))
+        })
+        .collect();
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(pairs.iter().filter(|(_, of)| *of == parent).map(|(id, _)| *id));
+        next += 1;
+    }
+    found
+}
+
+fn signal(processes: &[Pid], signal: Signal) {
+    for process in processes {
+        // It may have ended by itself.
+        let _ = kill(*process, signal);
+    }
+}
+
+/// Forgets what only concerns the last run, and notes where this one is for programs that started it.
+pub(crate) fn announce(launch: &Launch, name: &str) -> Result<()> {
+    let note = json!({
+        "host": name,
+        "base_url": launch.base_url(),
+        "admin_token": launch.tokens.admin,
+        "producer_token": launch.tokens.producer,
+        "pid": std::process::id(),
+    });
+    tokens::write_private(&launch.state.join(READY), &format!("{note}\n"))
+}
+
+/// In the state folder while the server is ready: where it is and its tokens.
+pub(crate) const READY: &str = "ready.json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_refused_with_the_fix() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let error = check_port(port).unwrap_err().to_string();
+        assert!(
+            error.contains(&port.to_string()) && error.contains("--port"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn descendants_of_all_generations_are_found() {
+        let listed = "    1     0\n   10     1\n   11    10\n   12    11\n   13     1\n";
+        assert_eq!(descendants(10, listed), [10, 11, 12]);
+    }
+
+    #[test]
+    fn the_manifest_names_components_in_the_real_target_folder() {
+        let text = "[component.intake]\nsource = \"target/wasm32-wasip2/release/intake_spin.wasm\"\n";
+        let moved = spin_manifest(text, Path::new("/cache/target"));
+        assert!(
+            moved.contains("source = \"/cache/target/wasm32-wasip2/release/intake_spin.wasm\""),
+            "{moved}"
+        );
+    }
+}
