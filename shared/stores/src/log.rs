@@ -109,14 +109,17 @@ impl<S: Sql> SqlLog<S> {
         let mut ids = HashSet::new();
         // The largest offset there can be: JavaScript hosts pass integers as doubles.
         let mut before = (1_i64 << 53) - 1;
+        // For new events the last chunk tells all; only a late redelivery looks at many.
+        let mut limit = 1;
         loop {
             let rows = self
                 .query(
-                    "SELECT base, count, last, ids FROM chunk WHERE log = ? AND base < ? ORDER BY base DESC LIMIT 4",
-                    vec![name.into(), SqlValue::Integer(before)],
+                    "SELECT base, count, last, ids FROM chunk WHERE log = ? AND base < ? ORDER BY base DESC LIMIT ?",
+                    vec![name.into(), SqlValue::Integer(before), SqlValue::Integer(limit)],
                 )
                 .await?;
-            let ended = rows.len() < 4;
+            let ended = i64::try_from(rows.len()).is_ok_and(|rows| rows < limit);
+            limit = 64;
             for mut row in rows {
                 let (base, last) = (row.integer(0), row.integer(2));
                 head.get_or_insert(Head {
