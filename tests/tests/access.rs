@@ -333,8 +333,6 @@ fn a_malformed_schema_is_refused_with_its_uri_and_pointer() {
             ),
             "/properties/p/pattern",
         ),
-        ("title", with("/title", json!("other/title")), "/title"),
-        ("id", with("/$id", json!("/access/bad/2.0.0")), "/$id"),
         ("no_object", "[]".to_owned(), "/access/bad/1.0.0"),
         ("no_json", "{nope".to_owned(), "/access/bad/1.0.0"),
     ] {
@@ -379,7 +377,7 @@ fn a_schema_under_a_bad_name_is_refused() {
 fn a_malformed_stream_config_is_refused_with_its_pointer_and_changes_nothing() {
     let instance = Instance::from_env();
     for (name, config, pointer) in [
-        ("root", json!([]), "an"),
+        ("root", json!([]), "the root"),
         ("settings", json!({"a": 1}), "/a"),
         (
             "schema_title",

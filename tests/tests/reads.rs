@@ -254,12 +254,10 @@ fn settings_keep_the_values_and_the_order_they_were_published_with() {
             "description",
             "message_key_fields",
             "partitions",
-            "retention_ms",
             "stream",
             "topics"
         ]
     );
-    assert_eq!(streams["shop.order"]["retention_ms"], json!(2_592_000_000_u64));
     assert_eq!(
         streams["web.page_view"]["sample"],
         json!({"rate": 0.1, "unit": "session"})

@@ -10,6 +10,7 @@ mod ajv;
 mod clean;
 mod defaults;
 mod formats;
+mod order;
 mod schema;
 
 pub use ajv::{AjvError, errors_text};

@@ -8,6 +8,7 @@ use crate::ajv::{AjvError, translate};
 use crate::clean::clean;
 use crate::defaults::Defaults;
 use crate::formats::FORMATS;
+use crate::order::order;
 
 /// Most errors reported for one event; an array of ten thousand wrong items needs no more.
 const MAX_ERRORS: usize = 100;
@@ -111,14 +112,13 @@ impl Schema {
         if self.validator.is_valid(value) {
             return Ok(());
         }
+        let mut found: Vec<_> = self.validator.iter_errors(value).collect();
+        found.sort_by_cached_key(|error| order(&self.cleaned, error));
         let mut errors = Vec::new();
-        for error in self.validator.iter_errors(value) {
-            translate(value, &error, &mut errors);
-            if errors.len() >= MAX_ERRORS {
-                errors.truncate(MAX_ERRORS);
-                break;
-            }
+        for error in found.iter().take(MAX_ERRORS) {
+            translate(value, error, &mut errors);
         }
+        errors.truncate(MAX_ERRORS);
         Err(errors)
     }
 }

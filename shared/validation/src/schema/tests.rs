@@ -287,3 +287,37 @@ fn a_pattern_with_look_around_still_works_and_cannot_blow_up() {
     let schema = compile(json!({"properties": {"a": {"pattern": "(a+)+b"}}}));
     assert!(schema.validate(&json!({"a": "a".repeat(10_000)})).is_err());
 }
+
+#[test]
+fn errors_come_in_the_order_of_ajv_6() {
+    let schema = compile(json!({
+        "additionalProperties": false,
+        "required": ["r"],
+        "type": "object",
+        "properties": {
+            "b": {"maxLength": 1, "pattern": "^x", "enum": ["x"]},
+            "a": {"type": "string"},
+            "l": {"items": {"properties": {"z": {"type": "string"}, "y": {"type": "string"}}}},
+        },
+    }));
+    let event = json!({"l": [{"y": 1, "z": 1}, {"y": 1}], "a": 1, "b": "no", "extra": 1});
+    let errors = schema.validate(&event).unwrap_err();
+    let order: Vec<_> = errors
+        .iter()
+        .map(|e| (e.keyword.as_str(), e.data_path.as_str()))
+        .collect();
+    assert_eq!(
+        order,
+        [
+            ("required", ""),
+            ("additionalProperties", ""),
+            ("maxLength", ".b"),
+            ("pattern", ".b"),
+            ("enum", ".b"),
+            ("type", ".a"),
+            ("type", ".l[0].z"),
+            ("type", ".l[0].y"),
+            ("type", ".l[1].y"),
+        ]
+    );
+}
