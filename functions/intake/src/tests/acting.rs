@@ -1,0 +1,261 @@
+//! What happens to accepted events, and when the platform fails.
+
+use super::*;
+
+#[test]
+fn hasty_answers_202_before_anything_is_stored() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (query, status) in [("?hasty=true", 202), ("?hasty=false", 202), ("?hasty=", 201)] {
+            let mut request = request(event("test.event"));
+            *request.uri_mut() = format!("/v1/events{query}").parse().unwrap();
+            let before = texts(&memory, "test.event").await.len();
+            assert_eq!(
+                send(&isolate, &memory, request).await,
+                (status, Value::Null),
+                "{query}"
+            );
+            let at_once = texts(&memory, "test.event").await.len();
+            assert_eq!(at_once, before + usize::from(status == 201), "{query}");
+            memory.run_background().await;
+            assert_eq!(texts(&memory, "test.event").await.len(), before + 1, "{query}");
+        }
+        let mut bad = request("{nope");
+        *bad.uri_mut() = "/v1/events?hasty=true".parse().unwrap();
+        assert_eq!(send(&isolate, &memory, bad).await.0, 400);
+    });
+}
+
+#[test]
+fn a_stream_that_takes_tokens_asks_for_one() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (token, status) in [
+            ("", 401),
+            ("Bearer w1", 403),
+            ("Bearer nope", 403),
+            ("Bearer s1", 201),
+        ] {
+            let mut request = request(event("test.token"));
+            if !token.is_empty() {
+                request
+                    .headers_mut()
+                    .insert("authorization", HeaderValue::from_static(token));
+            }
+            assert_eq!(send(&isolate, &memory, request).await.0, status, "{token:?}");
+        }
+        let (status, _) = post(
+            &isolate,
+            &memory,
+            json!([event("test.token"), event("test.event")]),
+        )
+        .await;
+        assert_eq!(status, 207);
+    });
+}
+
+#[test]
+fn a_sink_that_fails_is_503_with_retry_after_and_never_a_false_201() {
+    run(async {
+        let (isolate, memory) = world().await;
+        for (port, stream) in [("log", "test.event"), ("queue", "test.queue")] {
+            for fault in [Fault::Before, Fault::After] {
+                memory.fail(port, fault);
+                let response = handle(&isolate, memory.clone(), request(event(stream))).await;
+                assert_eq!(response.status(), 503, "{port} {fault:?}");
+                assert!(response.headers().contains_key("retry-after"));
+                let Body::Full(body) = response.into_body() else {
+                    panic!("streams")
+                };
+                assert!(
+                    !String::from_utf8_lossy(&body).contains("injected"),
+                    "our words do not leave"
+                );
+                let (status, body) = post(&isolate, &memory, json!([event(stream), event("nope")])).await;
+                assert_eq!((status, body["error"].as_array().unwrap().len()), (503, 2));
+                memory.heal();
+            }
+        }
+        memory.fail("queue", Fault::Before);
+        let (status, _) = post(
+            &isolate,
+            &memory,
+            json!([event("test.queue"), event("test.event")]),
+        )
+        .await;
+        assert_eq!(status, 207);
+    });
+}
+
+#[test]
+fn schemas_and_config_that_cannot_be_read_are_503_and_kv_alone_is_made_up_for() {
+    run(async {
+        let (isolate, memory) = world().await;
+        memory.fail("kv", Fault::Before);
+        memory.fail("registry", Fault::Before);
+        assert_eq!(post(&isolate, &memory, event("test.event")).await.0, 503);
+        memory.heal();
+        memory.fail("kv", Fault::Before);
+        assert_eq!(post(&isolate, &memory, event("test.event")).await.0, 201);
+    });
+}
+
+#[test]
+fn a_schema_is_read_once_and_a_stale_kv_is_asked_of_the_registry() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let before = memory.kv_reads();
+        let batch: Vec<Value> = (0..100).map(|_| event("test.event")).collect();
+        assert_eq!(post(&isolate, &memory, json!(batch)).await.0, 201);
+        assert_eq!(memory.kv_reads() - before, 2, "one schema and one config");
+        assert_eq!(post(&isolate, &memory, json!(batch)).await.0, 201);
+        assert_eq!(memory.kv_reads() - before, 2, "both are cached");
+        memory.forget_kv();
+        assert_eq!(
+            post(&Rc::new(Isolate::default()), &memory, event("test.event"))
+                .await
+                .0,
+            201
+        );
+    });
+}
+
+#[test]
+fn a_new_stream_works_at_once_and_unknown_ones_do_not_make_every_request_read() {
+    run(async {
+        let (isolate, memory) = world().await;
+        assert_eq!(post(&isolate, &memory, event("new")).await.0, 400);
+        configure(&memory, json!({"new": {"schema_title": "test"}})).await;
+        memory.advance(1_000);
+        assert_eq!(post(&isolate, &memory, event("new")).await.0, 201);
+        let before = memory.kv_reads();
+        for _ in 0..10 {
+            assert_eq!(post(&isolate, &memory, event("nope")).await.0, 400);
+        }
+        assert!(memory.kv_reads() - before <= 1);
+    });
+}
+
+#[test]
+fn events_go_to_the_topic_and_partition_of_their_stream() {
+    run(async {
+        let (isolate, memory) = world().await;
+        assert_eq!(post(&isolate, &memory, event("test.prefixed")).await.0, 201);
+        assert_eq!(texts(&memory, "eqiad.test.prefixed").await.len(), 1);
+        let memory = memory.with("TOPIC_PREFIX", "dc1.");
+        assert_eq!(post(&isolate, &memory, event("job.x")).await.0, 201);
+        assert_eq!(texts(&memory, "dc1.job.x").await.len(), 1);
+        let memory = memory.with("TOPIC_PREFIX", "");
+        let mut by_key: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+        for n in 0..40 {
+            let mut keyed = event("test.keyed");
+            keyed["key"] = json!(n % 8);
+            assert_eq!(post(&isolate, &memory, keyed).await.0, 201);
+        }
+        for partition in 0..4 {
+            for envelope in stored(&memory, "test.keyed", partition).await {
+                by_key.entry(envelope.key.unwrap()).or_default().push(partition);
+            }
+        }
+        assert_eq!(by_key.keys().next().map(String::as_str), Some(r#"{"k":0}"#));
+        assert!(
+            by_key
+                .values()
+                .all(|partitions| partitions.len() == 5 && partitions.iter().all(|p| *p == partitions[0]))
+        );
+        assert!(
+            by_key
+                .values()
+                .map(|partitions| partitions[0])
+                .collect::<std::collections::BTreeSet<_>>()
+                .len()
+                > 1
+        );
+    });
+}
+
+#[test]
+fn a_queued_stream_is_sent_to_the_queue_and_what_fits_no_message_to_the_log() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let mut large = event("test.queue");
+        large["test"] = json!("a".repeat(200_000));
+        assert_eq!(
+            post(
+                &isolate,
+                &memory,
+                json!([event("test.queue"), large, event("test.queue")])
+            )
+            .await
+            .0,
+            201
+        );
+        assert_eq!(texts(&memory, "test.queue").await.len(), 1);
+        let queued = memory.take_queue();
+        assert_eq!(queued.len(), 1);
+        assert_eq!(
+            eventstar_delivery::QueueMessage::decode(&queued[0])
+                .unwrap()
+                .events
+                .len(),
+            2
+        );
+    });
+}
+
+#[test]
+fn different_schemas_and_streams_of_one_request_are_bounded() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let jobs = |count: usize| (0..count).map(|n| event(&format!("job.{n}"))).collect::<Vec<_>>();
+        assert_eq!(
+            post(&isolate, &memory, json!(jobs(limits::MAX_LOGS))).await.0,
+            201
+        );
+        let (status, body) = post(&isolate, &memory, json!(jobs(limits::MAX_LOGS + 1))).await;
+        assert!(
+            status == 207 && message(&body).contains("more than 200 different streams"),
+            "{body}"
+        );
+        let unknown: Vec<Value> = (0..=limits::MAX_SCHEMAS)
+            .map(|n| json!({"$schema": format!("/no/{n}/1.0.0"), "meta": {"stream": "test.event"}}))
+            .collect();
+        let (status, body) = post(&isolate, &memory, json!(unknown)).await;
+        assert_eq!(status, 400);
+        assert_eq!(
+            body.to_string()
+                .matches("more than 100 different schemas")
+                .count(),
+            1
+        );
+    });
+}
+
+#[test]
+fn events_that_share_an_id_all_arrive() {
+    run(async {
+        let (isolate, memory) = world().await;
+        assert_eq!(
+            post(
+                &isolate,
+                &memory,
+                json!([event("test.event"), event("test.event")])
+            )
+            .await
+            .0,
+            201
+        );
+        assert_eq!(post(&isolate, &memory, event("test.event")).await.0, 201);
+        assert_eq!(texts(&memory, "test.event").await.len(), 3);
+    });
+}
+
+#[test]
+fn the_null_sink_accepts_and_stores_nothing() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let memory = memory.with("SINK", "null");
+        assert_eq!(post(&isolate, &memory, event("test.event")).await.0, 201);
+        assert!(texts(&memory, "test.event").await.is_empty());
+    });
+}
