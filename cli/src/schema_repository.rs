@@ -282,7 +282,7 @@ fn check_root(title: &str, version: &str, path: &Path, json: &str) -> Result<Opt
     Ok(match root.get("$id") {
         Some(Value::String(id)) if id.ends_with(&uri) => None,
         Some(id) => Some(format!(
-            "{shown}: /$id is {id}, but events name this schema {uri}"
+            "{shown}: /$id is {id}, but the schema lies at {uri}: events may name it by either"
         )),
         None => None,
     })

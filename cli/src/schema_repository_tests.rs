@@ -129,7 +129,7 @@ fn an_id_that_does_not_match_is_only_a_warning() {
         .read()
         .unwrap();
     assert_eq!(repository.warnings().len(), 1);
-    assert!(repository.warnings()[0].contains("events name this schema /a/b/1.0.0"));
+    assert!(repository.warnings()[0].contains("the schema lies at /a/b/1.0.0"));
 }
 
 #[test]

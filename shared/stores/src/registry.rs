@@ -237,6 +237,9 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             if ours {
                 statements.push(upsert(&keys::uri(&uri), document.clone()));
             }
+            if let Some(id) = id_of(schema).filter(|id| *id != uri) {
+                statements.push(insert_where_missing(&keys::uri(&id), document.clone()));
+            }
             statements.push(upsert(&keys::schema(repository, &uri), document));
         }
         let document = encode(&versions_key, &VersionsDocument { v: FORMAT, versions })?;
@@ -387,6 +390,19 @@ fn upsert(key: &str, value: Vec<u8>) -> Statement {
         "INSERT INTO registry_kv (key, value, owed) VALUES (?, ?, 1) ON CONFLICT (key) DO UPDATE SET value = excluded.value, owed = 1",
         vec![key.into(), value.into()],
     )
+}
+
+/// For the URI a schema calls itself by (`$id`) where it lies elsewhere: events name it by that. A path goes first.
+fn insert_where_missing(key: &str, value: Vec<u8>) -> Statement {
+    Statement::new(
+        "INSERT INTO registry_kv (key, value, owed) VALUES (?, ?, 1) ON CONFLICT (key) DO NOTHING",
+        vec![key.into(), value.into()],
+    )
+}
+
+fn id_of(schema: &SchemaFile) -> Option<SchemaUri> {
+    let json: serde_json::Value = serde_json::from_str(&schema.json).ok()?;
+    SchemaUri::parse(json.get("$id")?.as_str()?).ok()
 }
 
 fn uri_of(schema: &SchemaFile) -> Result<SchemaUri, RegistryError> {

@@ -119,6 +119,27 @@ fn a_uri_leads_to_the_first_repository_that_has_it() {
 }
 
 #[test]
+fn a_schema_is_found_by_its_id_too_unless_another_one_lies_there() {
+    run(async {
+        let memory = Memory::new();
+        let moved = SchemaFile {
+            json: r#"{"$id": "/b/1.0.0"}"#.into(),
+            ..file("dev/b", "1.0.0", "")
+        };
+        publish(&memory, "one", &[moved]).await.unwrap();
+        assert_eq!(in_kv(&memory, "uri/v1/b/1.0.0").await.unwrap().title, "dev/b");
+        publish(&memory, "one", &[file("b", "1.0.0", "")]).await.unwrap();
+        assert_eq!(in_kv(&memory, "uri/v1/b/1.0.0").await.unwrap().title, "b");
+        let other = SchemaFile {
+            json: r#"{"$id": "/b/1.0.0"}"#.into(),
+            ..file("dev/c", "1.0.0", "")
+        };
+        publish(&memory, "one", &[other]).await.unwrap();
+        assert_eq!(in_kv(&memory, "uri/v1/b/1.0.0").await.unwrap().title, "b");
+    });
+}
+
+#[test]
 fn a_version_is_immutable_and_publishing_it_again_changes_nothing() {
     run(async {
         let memory = Memory::new();
