@@ -274,7 +274,8 @@ fn allowed(
         return Err(Failure::client("stream_without_schema_title", message));
     };
     match schema.title() {
-        Some(title) if title == expected => Ok(config),
+        // A schema that calls itself (`$id`) otherwise than its folder goes by either name.
+        Some(title) if title == expected || uri.title() == expected => Ok(config),
         Some(_) => {
             let message = format!(
                 "{about} is not allowed in stream; schema title must be {expected}. Use a schema of that title, or another stream"

@@ -327,6 +327,41 @@ fn an_event_without_a_stream_is_what_its_schema_says_it_is() {
 }
 
 #[test]
+fn a_schema_enters_a_stream_by_its_title_or_by_the_name_it_is_called_by() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let json = r#"{"title": "dev/moved", "$id": "/moved/1.0.0"}"#.to_owned();
+        let schemas = vec![SchemaFile {
+            title: "dev/moved".into(),
+            version: "1.0.0".into(),
+            json,
+            yaml: None,
+        }];
+        memory
+            .ask(RegistryRequest::PublishSchemas {
+                repository: "one".into(),
+                schemas,
+            })
+            .await
+            .unwrap();
+        configure(
+            &memory,
+            json!({"moved": {"schema_title": "moved"}, "dev": {"schema_title": "dev/moved"}}),
+        )
+        .await;
+        for (uri, stream, status) in [
+            ("/moved/1.0.0", "moved", 201),
+            ("/moved/1.0.0", "dev", 201),
+            ("/dev/moved/1.0.0", "dev", 201),
+            ("/dev/moved/1.0.0", "moved", 400),
+        ] {
+            let sent = json!({"$schema": uri, "meta": {"stream": stream}});
+            assert_eq!(post(&isolate, &memory, sent).await.0, status, "{uri} in {stream}");
+        }
+    });
+}
+
+#[test]
 fn what_only_the_text_shows_is_invalid() {
     run(async {
         let (isolate, memory) = world().await;
