@@ -72,7 +72,12 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
     println!("\n{:<28} {:>12} {:>12}", "artefact", "raw", "gzip");
     for artifact in artifacts {
         let size = artifact.size()?;
-        println!("{:<28} {:>12} {:>12}", artifact.name, kilobytes(size.raw), kilobytes(size.gzip));
+        println!(
+            "{:<28} {:>12} {:>12}",
+            artifact.name,
+            kilobytes(size.raw),
+            kilobytes(size.gzip)
+        );
     }
     Ok(())
 }

@@ -11,20 +11,11 @@ use anyhow::{Context as _, Result};
 use crate::artifacts::{self, Worker};
 use crate::process::step;
 use crate::project::Project;
-use crate::tools::{self, CargoProgram};
 use load::{Figures, Load};
 use workerd::Workerd;
 
 /// The worker that does nothing.
 pub(crate) const NOOP_PACKAGE: &str = "noop-cloudflare";
-
-/// The load generator, from crates.io. It is built without TLS, which nothing here needs.
-const OHA: CargoProgram = CargoProgram {
-    package: "oha",
-    program: "oha",
-    version: "1.16.0",
-    options: &["--no-default-features"],
-};
 
 /// Events in the larger of the two kinds of request.
 const BATCH: usize = 100;
@@ -58,7 +49,6 @@ pub(crate) fn run(project: &Project, bench: &Bench) -> Result<()> {
         script: project.root.join("build/cloudflare/noop/index.js"),
     };
     artifacts::build_workers(project, &[noop])?;
-    let oha = tools::cargo_program(project, &OHA)?;
 
     let folder = project.root.join(".eventstar/bench");
     let workerd = Workerd::start(project, &folder)?;
@@ -76,12 +66,12 @@ pub(crate) fn run(project: &Project, bench: &Bench) -> Result<()> {
     }
     step("warming up");
     for case in &cases {
-        case.load.run(&oha, 1)?;
+        case.load.run(project, 1)?;
     }
     for round in 1..=options.rounds {
         step(&format!("round {round} of {}", options.rounds));
         for case in &mut cases {
-            case.rounds.push(case.load.run(&oha, options.seconds)?);
+            case.rounds.push(case.load.run(project, options.seconds)?);
         }
     }
     print(&cases, options);
@@ -141,8 +131,8 @@ fn print(cases: &[Case], options: &Options) {
             case.events,
             figures.per_second,
             figures.per_second * case.events as f64,
-            figures.p50 * 1000.0,
-            figures.p99 * 1000.0
+            figures.p50,
+            figures.p99
         );
     }
     println!();

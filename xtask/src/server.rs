@@ -20,8 +20,8 @@ use crate::project::Project;
 use crate::tokens::{self, Tokens};
 use crate::{tools, wrangler};
 
-/// Longer than a host takes to load five workers on a busy machine.
-const START_TIMEOUT: Duration = Duration::from_secs(90);
+/// Spin compiles the components to machine code when it sees them first: minutes on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// After this a host that was asked to stop is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -206,6 +206,13 @@ fn spin(project: &Project, launch: &Launch) -> Result<Command> {
         .arg(format!("127.0.0.1:{}", launch.port))
         .arg("--state-dir")
         .arg(launch.state);
+    // An instance keeps compiled validators, so it should live longer than the default of a second.
+    command.args([
+        "--max-instance-reuse-count",
+        "10000",
+        "--idle-instance-timeout",
+        "60s",
+    ]);
     for (name, value) in launch.settings() {
         command.env(format!("SPIN_VARIABLE_{name}"), value);
     }

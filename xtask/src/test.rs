@@ -19,7 +19,7 @@ use crate::project::Project;
 use crate::{server, tokens};
 
 /// Longer than dev takes to give up by itself.
-const READY_TIMEOUT: Duration = Duration::from_secs(240);
+const READY_TIMEOUT: Duration = Duration::from_secs(600);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 

@@ -86,8 +86,6 @@ pub(crate) struct CargoProgram<'a> {
     pub(crate) package: &'a str,
     pub(crate) program: &'a str,
     pub(crate) version: &'a str,
-    /// For `cargo install`.
-    pub(crate) options: &'a [&'a str],
 }
 
 /// Makes sure that a program is installed in exactly this version, and gives its path.

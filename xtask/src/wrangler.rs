@@ -59,6 +59,7 @@ pub(crate) fn command(project: &Project) -> Result<Command> {
         .current_dir(&project.root);
     command
         .env("WRANGLER_SEND_METRICS", "false")
+        .env("WRANGLER_HIDE_BANNER", "true")
         .env("PATH", tools::path_with_node(project)?);
     Ok(command)
 }
