@@ -94,7 +94,6 @@ pub(crate) fn cargo_program(project: &Project, wanted: &CargoProgram) -> Result<
         package,
         program,
         version,
-        options,
     } = wanted;
     let path = project.cache.join("bin").join(program);
     let has_version = |path: &Path| {
@@ -113,13 +112,14 @@ pub(crate) fn cargo_program(project: &Project, wanted: &CargoProgram) -> Result<
         let mut cargo = project.cargo();
         cargo
             .args(["install", "--force", "--version", version, package])
-            .args(*options)
             .args(locked);
         process::run(
             cargo
                 .arg("--root")
                 .arg(&project.cache)
-                .env("CARGO_TARGET_DIR", &build),
+                .env("CARGO_TARGET_DIR", &build)
+                // Without the lock, take what this compiler can compile.
+                .env("CARGO_RESOLVER_INCOMPATIBLE_RUST_VERSIONS", "fallback"),
         )
     };
     // The lock a program is published with can name versions that a mirror of the registry does not have.
@@ -155,7 +155,6 @@ pub(crate) fn for_cloudflare(project: &Project) -> Result<()> {
                 package,
                 program,
                 version,
-                options: &[],
             },
         )?;
     }
