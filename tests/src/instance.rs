@@ -81,10 +81,10 @@ pub fn setting(name: &str) -> String {
     }
 }
 
-/// The top of the repository.
+/// The top of the repository: cargo runs the tests of a package in its folder.
 #[must_use]
 pub fn repository() -> PathBuf {
-    let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let tests = env::current_dir().expect("a current folder");
     tests.parent().expect("tests/ lies in the repository").to_owned()
 }
 

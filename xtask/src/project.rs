@@ -28,11 +28,14 @@ pub(crate) struct Project {
 }
 
 impl Project {
-    /// The project this program was built from.
+    /// The project around the current folder. Not the one this program was built from: checkouts may share a target
+    /// folder, and cargo then takes the program of one for that of the other.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask is not inside the project")?;
+        let here = env::current_dir().context("the current folder is unknown")?;
+        let root = here
+            .ancestors()
+            .find(|folder| folder.join("xtask/Cargo.toml").is_file())
+            .with_context(|| format!("{} is not in a checkout of Eventstar: run this in one", here.display()))?;
         let cache = match env::var_os("XDG_CACHE_HOME") {
             Some(cache) if !cache.is_empty() => PathBuf::from(cache),
             _ => PathBuf::from(env::var_os("HOME").context("HOME is not set: set it to your home folder")?)
