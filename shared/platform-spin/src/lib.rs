@@ -140,7 +140,7 @@ impl StreamLog for SpinLog {
     type Follow = Pin<Box<dyn Stream<Item = Result<Frame, PortError>>>>;
 
     async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
-        sql::exclusively(async |sql| SqlLog::new(sql).append(log, batch).await).await
+        SqlLog::new(SpinSql).append(log, batch).await
     }
 
     fn follow(&self, log: &LogName, start: Start) -> Self::Follow {

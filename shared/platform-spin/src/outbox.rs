@@ -2,12 +2,14 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use eventstar_delivery::{Delivered, deliver};
 use eventstar_event::time::Millis;
 use eventstar_ports::{Background, Clock, Diagnostics, Level, PortError, Queue};
 use eventstar_stores::SqlOutbox;
+use spin_sdk::time::sleep;
 
 use crate::settings::Settings;
 use crate::{Spin, SpinSql, now};
@@ -21,6 +23,9 @@ const LOOK_EVERY_MS: Millis = 1000;
 /// How long a message that could not be delivered waits: doubled with every attempt, up to the longest.
 const FIRST_RETRY_MS: Millis = 1000;
 const LONGEST_RETRY_MS: Millis = 60_000;
+
+/// How long a drain waits for more messages: fewer transactions, and of many instances one takes all.
+const GATHERING: Duration = Duration::from_millis(50);
 
 thread_local! {
     static DRAINING: Cell<bool> = const { Cell::new(false) };
@@ -61,6 +66,7 @@ fn drain_in_background(platform: &Spin) {
     let work = platform.clone();
     platform.spawn(async move {
         let _turn = turn;
+        sleep(GATHERING).await;
         while AGAIN.replace(false) {
             match drain(&work, BATCH).await {
                 Ok((BATCH, _)) => AGAIN.set(true),

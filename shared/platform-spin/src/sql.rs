@@ -1,8 +1,9 @@
 //! SQLite through Spin, as the SQL port.
 //!
-//! Every component and every instance opens the same file, so a writer waits its turn: SQLite waits on a thread of the
-//! host for [`BUSY_TIMEOUT_MS`], then this adapter sleeps and asks again until [`PATIENCE`] is used up. The host's wait is
-//! short because the holder of the write lock needs one of the same threads to go on.
+//! Every component and every instance opens the same file, and a burst of requests makes dozens of instances. So the write
+//! lock must be short: a lone statement holds it within the host only, a transaction from call to call. Who finds it
+//! taken waits in SQLite, on a thread of the host, for [`BUSY_TIMEOUT_MS`], then asks again until [`PATIENCE`] is used
+//! up. The wait on the thread is short because the holder of the lock needs one of the same threads to go on.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::settings::Settings;
 const BUSY_TIMEOUT_MS: u64 = 250;
 
 /// How long a statement is tried again while the database is locked.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest sleep between two tries, in milliseconds.
 const LONGEST_PAUSE_MS: u64 = 20;
@@ -54,58 +55,30 @@ impl Sql for SpinSql {
     }
 }
 
-/// Runs `work` in one transaction that holds the write lock from its first statement on: what it reads stays so until it
-/// writes, and nobody overtakes it. Without that, a hundred writers at the end of one log would lose most races for the
-/// next offset.
-pub(crate) async fn exclusively<T>(
-    work: impl AsyncFn(Locked<'_>) -> Result<T, PortError>,
-) -> Result<T, PortError> {
-    patiently(async |connection| {
-        run(connection, "BEGIN IMMEDIATE", &[]).await?;
-        match work(Locked(connection)).await {
-            Ok(done) => commit(connection).await.map(|()| done),
-            Err(error) => Err(roll_back(connection, Failure { error, locked: false }).await),
-        }
-    })
-    .await
-}
-
-/// The database as seen from inside a transaction.
-pub(crate) struct Locked<'a>(&'a Connection);
-
-impl Sql for Locked<'_> {
-    async fn query(&self, statement: Statement) -> Result<Vec<Row>, PortError> {
-        let rows = run(self.0, statement.sql, &statement.params)
-            .await
-            .map_err(|failure| failure.error)?;
-        rows.into_iter().map(row).collect()
-    }
-
-    async fn write(&self, statements: Vec<Statement>) -> Result<(), PortError> {
-        for statement in statements {
-            run(self.0, statement.sql, &statement.params)
-                .await
-                .map_err(|failure| failure.error)?;
-        }
-        Ok(())
-    }
-}
-
-/// What went wrong, and whether it is only that others hold the lock.
+/// What went wrong, and what can be done about it.
 struct Failure {
     error: PortError,
+    /// Others hold the lock: the same may work in a moment.
     locked: bool,
+    /// The connection is as it was before; otherwise only closing it is sure to undo what had begun.
+    clean: bool,
 }
 
 /// Runs `work` with a connection of its own, again and again while the database is locked.
 async fn patiently<T>(work: impl AsyncFn(&Connection) -> Result<T, Failure>) -> Result<T, PortError> {
+    let mut connection = None;
     let mut slept = Duration::ZERO;
     loop {
-        let failure = match attempt(&work).await {
-            Ok(done) => return Ok(done),
+        let failure = match attempt(&mut connection, &work).await {
+            Ok(done) => {
+                keep(connection);
+                return Ok(done);
+            }
             Err(failure) => failure,
         };
+        connection = connection.filter(|_| failure.clean);
         if !failure.locked || slept >= PATIENCE {
+            keep(connection);
             return Err(failure.error);
         }
         let pause = Duration::from_millis(1 + random() % LONGEST_PAUSE_MS);
@@ -114,19 +87,23 @@ async fn patiently<T>(work: impl AsyncFn(&Connection) -> Result<T, Failure>) -> 
     }
 }
 
-/// One try. A connection that failed is closed: whatever it had begun is rolled back with it.
-async fn attempt<T>(work: &impl AsyncFn(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
-    let connection = match IDLE.with_borrow_mut(Vec::pop) {
-        Some(connection) => connection,
-        None => open().await?,
+async fn attempt<T>(
+    connection: &mut Option<Connection>,
+    work: &impl AsyncFn(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let connection = match connection.take().or_else(|| IDLE.with_borrow_mut(Vec::pop)) {
+        Some(ready) => connection.insert(ready),
+        None => connection.insert(open().await?),
     };
-    let done = work(&connection).await?;
+    work(connection).await
+}
+
+fn keep(connection: Option<Connection>) {
     IDLE.with_borrow_mut(|idle| {
         if idle.len() < MAX_IDLE {
-            idle.push(connection);
+            idle.extend(connection);
         }
     });
-    Ok(done)
 }
 
 async fn open() -> Result<Connection, Failure> {
@@ -167,23 +144,21 @@ async fn transaction(connection: &Connection, statements: &[Statement]) -> Resul
 }
 
 async fn commit(connection: &Connection) -> Result<(), Failure> {
-    run(connection, "COMMIT", &[])
-        .await
-        .map(drop)
-        .map_err(|failure| Failure {
-            // Nobody knows how far a commit came that did not merely find a lock.
-            error: match failure.locked {
-                true => failure.error,
-                false => PortError::new(PortErrorKind::Timeout, "sql", failure.error.detail),
-            },
-            locked: failure.locked,
-        })
+    let Err(failure) = run(connection, "COMMIT", &[]).await else {
+        return Ok(());
+    };
+    let mut failure = roll_back(connection, failure).await;
+    if !failure.locked {
+        // Nobody knows how far a commit came that did not merely find a lock.
+        failure.error.kind = PortErrorKind::Timeout;
+    }
+    Err(failure)
 }
 
-/// Gives the lock back at once. Should this fail too, closing the connection does the same.
+/// Gives the lock back at once, after `failure` within a transaction.
 async fn roll_back(connection: &Connection, failure: Failure) -> Failure {
-    let _ = run(connection, "ROLLBACK", &[]).await;
-    failure
+    let clean = run(connection, "ROLLBACK", &[]).await.is_ok();
+    Failure { clean, ..failure }
 }
 
 /// Runs a statement to its end: it has taken effect only when its rows are drained and its result is `Ok`.
@@ -227,8 +202,11 @@ fn failure(error: &Error) -> Failure {
         Error::Io(_) => PortErrorKind::Unavailable,
     };
     let locked = matches!(error, Error::Io(text) if text.contains("is locked"));
+    // A statement that is refused for these reasons has had no effect.
+    let clean = locked || kind == PortErrorKind::Conflict;
     Failure {
         error: PortError::new(kind, "sql", error.to_string()),
         locked,
+        clean,
     }
 }

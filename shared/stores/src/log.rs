@@ -20,6 +20,12 @@ const CHUNKS_PER_READ: u64 = 8;
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS chunk (log TEXT NOT NULL, base INTEGER NOT NULL, count INTEGER NOT NULL, \
      first INTEGER NOT NULL, last INTEGER NOT NULL, ids BLOB NOT NULL, lines BLOB NOT NULL, PRIMARY KEY (log, base)) WITHOUT ROWID";
 
+/// An insert like the others, but at the end of the log, wherever that is by now.
+const INSERT_AT_END: &str = "INSERT INTO chunk (log, base, count, first, last, ids, lines) \
+     SELECT ?1, COALESCE(head.base + head.count, 0), ?3, MAX(?4, COALESCE(head.last, 0)), MAX(?5, COALESCE(head.last, 0)), ?6, ?7 \
+     FROM (SELECT 1) LEFT JOIN (SELECT base, count, last FROM chunk WHERE log = ?1 ORDER BY base DESC LIMIT 1) AS head ON TRUE \
+     WHERE NOT EXISTS (SELECT 1 FROM chunk WHERE log = ?1 AND base >= ?2 AND instr(ids, ?8) > 0)";
+
 /// The stream log in a SQLite database. The primary key serves offset and time lookups: timestamps never run backwards,
 /// so a time is found by bisection over offsets, and one append is one row.
 #[derive(Debug, Clone)]
@@ -66,6 +72,7 @@ impl<S: Sql> SqlLog<S> {
     /// The database's; `Unavailable` when other writers won every race.
     pub async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
         let name = log.to_string();
+        let mut overtaken = false;
         for _ in 0..MAX_TRIES {
             let (head, known) = self.head_and_ids_since(&name, batch).await?;
             let mut seen = known;
@@ -82,9 +89,12 @@ impl<S: Sql> SqlLog<S> {
             if fresh.is_empty() {
                 return Ok(appended);
             }
+            if overtaken && let Some(base) = self.append_at_end(&name, head, &fresh).await? {
+                return Ok(Appended { base, ..appended });
+            }
             match self.sql.write(inserts(&name, head, &fresh)).await {
                 Ok(()) => return Ok(appended),
-                Err(error) if error.kind == PortErrorKind::Conflict => {}
+                Err(error) if error.kind == PortErrorKind::Conflict => overtaken = true,
                 Err(error) => return Err(error),
             }
         }
@@ -92,6 +102,32 @@ impl<S: Sql> SqlLog<S> {
             "log",
             format!("{name}: {MAX_TRIES} appends in a row lost the race for an offset"),
         ))
+    }
+
+    /// Appends where others append at the same moment: the database itself finds the end, so nobody overtakes this. Returns
+    /// the offset; `None` when `events` need several chunks, or when a chunk that came after `head` was read holds the
+    /// first of them, which is then being delivered twice.
+    async fn append_at_end(
+        &self,
+        name: &str,
+        head: Head,
+        events: &[&Envelope],
+    ) -> Result<Option<u64>, PortError> {
+        let first_id = events.first().map(|event| id_bytes(&event.id).to_vec());
+        let mut inserts = inserts(name, Head { last: 0, ..head }, events);
+        let (Some(mut insert), true, Some(first_id)) = (inserts.pop(), inserts.is_empty(), first_id) else {
+            return Ok(None);
+        };
+        insert.sql = INSERT_AT_END;
+        insert.params.push(first_id.clone().into());
+        self.sql.write(vec![insert]).await?;
+        let rows = self
+            .query(
+                "SELECT base FROM chunk WHERE log = ? AND base >= ? AND instr(ids, ?) = 1 ORDER BY base LIMIT 1",
+                vec![name.into(), head.next.into(), first_id.into()],
+            )
+            .await?;
+        Ok(rows.first().map(|row| row.integer(0)))
     }
 
     /// The head, and the delivery ids of every chunk that may hold an event of `batch`.

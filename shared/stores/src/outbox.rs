@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use eventstar_event::time::Millis;
-use eventstar_ports::{PortError, Row, Sql, SqlValue, Statement};
+use eventstar_ports::{PortError, Sql, SqlValue, Statement};
 
 /// How long a taken message is hidden from other takers, in milliseconds: longer than a delivery takes.
 const LEASE: Millis = 30_000;
@@ -62,20 +62,29 @@ impl<S: Sql> SqlOutbox<S> {
         self.prepared(async || self.sql.write(inserts()).await).await
     }
 
-    /// Takes up to `limit` due messages, oldest first, and hides them for 30 s. Another taker may take the same ones at
-    /// the same moment: delivery ids make that harmless.
+    /// Takes up to `limit` due messages, oldest first, and hides them for 30 s. No two takers get the same one.
     ///
     /// # Errors
     /// The database's.
     pub async fn take(&self, limit: usize, now: Millis) -> Result<Vec<OutboxMessage>, PortError> {
-        let statement = || {
-            Statement::new(
-                "SELECT id, attempts, message FROM outbox WHERE due <= ? ORDER BY id LIMIT ?",
-                vec![now.into(), (limit as u64).into()],
-            )
-        };
-        let rows: Vec<Row> = self.prepared(async || self.sql.query(statement()).await).await?;
-        let taken: Vec<OutboxMessage> = rows
+        // An update takes the write lock even when it finds nothing: look first.
+        let due = || Statement::new("SELECT 1 FROM outbox WHERE due <= ? LIMIT 1", vec![now.into()]);
+        if self
+            .prepared(async || self.sql.query(due()).await)
+            .await?
+            .is_empty()
+        {
+            return Ok(Vec::new());
+        }
+        let take = Statement::new(
+            "UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE id IN \
+             (SELECT id FROM outbox WHERE due <= ? ORDER BY id LIMIT ?) RETURNING id, attempts - 1, message",
+            vec![(now + LEASE).into(), now.into(), (limit as u64).into()],
+        );
+        let mut taken: Vec<OutboxMessage> = self
+            .sql
+            .query(take)
+            .await?
             .into_iter()
             .map(|mut row| OutboxMessage {
                 id: row.integer(0),
@@ -83,18 +92,7 @@ impl<S: Sql> SqlOutbox<S> {
                 message: Bytes::from(row.take_blob(2)),
             })
             .collect();
-        let leases: Vec<Statement> = taken
-            .iter()
-            .map(|message| {
-                Statement::new(
-                    "UPDATE outbox SET due = ?, attempts = attempts + 1 WHERE id = ?",
-                    vec![(now + LEASE).into(), message.id.into()],
-                )
-            })
-            .collect();
-        if !leases.is_empty() {
-            self.sql.write(leases).await?;
-        }
+        taken.sort_by_key(|message| message.id);
         Ok(taken)
     }
 
@@ -106,11 +104,15 @@ impl<S: Sql> SqlOutbox<S> {
         if ids.is_empty() {
             return Ok(());
         }
-        let deletes = ids
-            .iter()
-            .map(|id| Statement::new("DELETE FROM outbox WHERE id = ?", vec![(*id).into()]))
-            .collect();
-        self.sql.write(deletes).await
+        let ids = format!(
+            "[{}]",
+            ids.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
+        );
+        let delete = Statement::new(
+            "DELETE FROM outbox WHERE id IN (SELECT value FROM json_each(?))",
+            vec![ids.as_str().into()],
+        );
+        self.sql.write(vec![delete]).await
     }
 
     /// Shows a message again at `until`.

@@ -98,6 +98,65 @@ fn an_append_whose_ack_was_lost_is_there_once_after_a_retry() {
     });
 }
 
+/// A database in which a rival appends just before each of the first writes.
+struct Raced {
+    sql: MemorySql,
+    rivals: std::cell::RefCell<Vec<Envelope>>,
+}
+
+impl Sql for Raced {
+    async fn query(&self, statement: Statement) -> Result<Vec<Row>, PortError> {
+        self.sql.query(statement).await
+    }
+
+    async fn write(&self, statements: Vec<Statement>) -> Result<(), PortError> {
+        let rival = self.rivals.borrow_mut().pop();
+        if let Some(rival) = rival {
+            SqlLog::new(self.sql.clone()).append(&name("x"), &[rival]).await?;
+        }
+        self.sql.write(statements).await
+    }
+}
+
+#[test]
+fn an_append_that_is_overtaken_goes_to_the_end() {
+    run(async {
+        let sql = MemorySql::default();
+        let log = SqlLog::new(sql.clone());
+        log.append(&name("x"), &[event(1, 10)]).await.unwrap();
+        let rivals = vec![event(3, 30), event(2, 20)].into();
+        let raced = SqlLog::new(Raced { sql, rivals });
+        let appended = raced
+            .append(&name("x"), &[event(4, 15), event(5, 40)])
+            .await
+            .unwrap();
+        assert_eq!((appended.base, appended.written), (3, 2));
+        assert_eq!(
+            all(&log, 0).await,
+            [(0, 10, 1), (1, 20, 2), (2, 30, 3), (3, 30, 4), (4, 40, 5)]
+        );
+    });
+}
+
+#[test]
+fn the_same_message_delivered_twice_at_once_is_stored_once() {
+    run(async {
+        let sql = MemorySql::default();
+        let log = SqlLog::new(sql.clone());
+        log.append(&name("x"), &[event(1, 10)]).await.unwrap();
+        for rivals in [vec![event(2, 20)], vec![event(4, 30), event(3, 30)]] {
+            let last = rivals.first().cloned().unwrap();
+            let raced = SqlLog::new(Raced {
+                sql: sql.clone(),
+                rivals: rivals.into(),
+            });
+            raced.append(&name("x"), &[last]).await.unwrap();
+        }
+        let ids: Vec<u128> = all(&log, 0).await.into_iter().map(|(_, _, id)| id).collect();
+        assert_eq!(ids, [1, 2, 3, 4]);
+    });
+}
+
 #[test]
 fn a_large_batch_becomes_several_chunks_in_one_transaction() {
     run(async {
