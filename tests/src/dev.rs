@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::http::Origin;
 use crate::instance::{Instance, setting};
-use crate::random::fresh_uuid;
+use crate::random::{fresh_uuid, random_bytes};
 
 /// Longer than a start may ever take, the publishing of a large schema repository included.
 const START: Duration = Duration::from_secs(300);
@@ -86,8 +86,10 @@ impl Dev {
             .spawn()
             .expect("the program EVENTSTAR_XTASK names");
         let output = Arc::new(Mutex::new(String::new()));
-        keep(child.stdout.take().expect("stdout"), &output);
-        keep(child.stderr.take().expect("stderr"), &output);
+        let readers = [
+            keep(child.stdout.take().expect("stdout"), &output),
+            keep(child.stderr.take().expect("stderr"), &output),
+        ];
         let deadline = Instant::now() + START;
         let instance = loop {
             if let Some(instance) = read_note(&note) {
@@ -96,6 +98,9 @@ impl Dev {
             let ended = child.try_wait().expect("a child");
             if ended.is_some() || Instant::now() > deadline {
                 kill_group(&mut child);
+                for reader in readers {
+                    reader.join().expect("a reader");
+                }
                 let output = output.lock().expect("the output").clone();
                 panic!("dev did not start ({ended:?}):\n{output}");
             }
@@ -161,9 +166,16 @@ fn kill_group(child: &mut Child) {
     let _ = child.wait();
 }
 
+/// A port nobody listens on, below those the system gives to outgoing connections: one of these could take it before
+/// the server does.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its number").port()
+    loop {
+        let [high, low] = random_bytes();
+        let port = 10_000 + u16::from_be_bytes([high, low]) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// What a server that is ready has written down; `None` before that, and for half a note.
@@ -183,7 +195,7 @@ fn read_note(note: &Path) -> Option<Instance> {
 }
 
 /// Keeps what a server writes, for the case that something goes wrong.
-fn keep(source: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
+fn keep(source: impl Read + Send + 'static, output: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let output = Arc::clone(output);
     thread::spawn(move || {
         for line in BufReader::new(source).lines().map_while(Result::ok) {
@@ -191,5 +203,5 @@ fn keep(source: impl Read + Send + 'static, output: &Arc<Mutex<String>>) {
             output.push_str(&line);
             output.push('\n');
         }
-    });
+    })
 }

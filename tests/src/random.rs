@@ -23,20 +23,34 @@ impl Seeded {
         z ^ (z >> 31)
     }
 
+    /// One of `choices`.
+    pub fn pick<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+        let place = self.between(0, choices.len() as u64 - 1);
+        choices[usize::try_from(place).expect("a place in the list")]
+    }
+
     /// A number from `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.draw() % (high - low + 1)
     }
 }
 
-/// A UUID that was never used before.
+/// Bytes nobody can foretell.
 #[must_use]
-pub fn fresh_uuid() -> String {
-    let mut bytes = [0; 16];
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
         .expect("randomness");
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+    bytes
+}
+
+/// A UUID that was never used before.
+#[must_use]
+pub fn fresh_uuid() -> String {
+    uuid::Builder::from_random_bytes(random_bytes())
+        .into_uuid()
+        .to_string()
 }
 
 #[cfg(test)]

@@ -4,16 +4,20 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eventstar_tests::dev::StateDir;
-use eventstar_tests::events::{PrivateStream, array};
+use eventstar_tests::events::{PrivateStream, array, page_view_event};
 use eventstar_tests::http::Origin;
+use eventstar_tests::instance::setting;
 use eventstar_tests::random::{Seeded, fresh_uuid};
 use eventstar_tests::{Dev, Events, Request};
 
 const CLIENTS: u64 = 8;
 const EVENTS: usize = 5000;
+
+/// Makes the event with this id.
+type MakeEvent<'a> = dyn Fn(&str) -> String + Sync + 'a;
 
 /// What the clients of one round saw.
 #[derive(Default)]
@@ -31,7 +35,7 @@ struct Round {
 }
 
 /// One client: posts batches until it has sent its share or the connection breaks. Nothing is sent twice.
-fn client(origin: &Origin, stream: &PrivateStream, round: &Round, mut random: Seeded) {
+fn client(origin: &Origin, event: &MakeEvent<'_>, round: &Round, mut random: Seeded) {
     let share = EVENTS / usize::try_from(CLIENTS).unwrap();
     let Ok(mut connection) = origin.keep_alive() else {
         return;
@@ -40,7 +44,7 @@ fn client(origin: &Origin, stream: &PrivateStream, round: &Round, mut random: Se
     while done < share {
         let size = usize::try_from(random.between(1, 20)).unwrap().min(share - done);
         let ids: Vec<String> = (0..size).map(|_| fresh_uuid()).collect();
-        let events: Vec<String> = ids.iter().map(|id| stream.event(id)).collect();
+        let events: Vec<String> = ids.iter().map(|id| event(id)).collect();
         round.sent.lock().unwrap().extend(ids.iter().cloned());
         done += size;
         if !connection.is_open() {
@@ -82,14 +86,14 @@ fn client(origin: &Origin, stream: &PrivateStream, round: &Round, mut random: Se
 }
 
 /// Loads the origin with eight clients and kills it once `threshold` events were accepted.
-fn load_and_kill(dev: Dev, stream: &PrivateStream, seed: u64, threshold: usize) -> Round {
+fn load_and_kill(dev: Dev, event: &MakeEvent<'_>, seed: u64, threshold: usize) -> Round {
     let round = Round::default();
     let origin = dev.instance.origin.clone();
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|nth| {
                 let (origin, round) = (&origin, &round);
-                scope.spawn(move || client(origin, stream, round, Seeded::new(seed * 1000 + nth)))
+                scope.spawn(move || client(origin, event, round, Seeded::new(seed * 1000 + nth)))
             })
             .collect();
         while round.count.load(Ordering::SeqCst) < threshold
@@ -119,7 +123,7 @@ fn every_event_that_got_201_is_in_the_stream_exactly_once_after_a_kill() {
     let mut all_accepted: Vec<String> = Vec::new();
     for seed in 1..=seeds() {
         let threshold = usize::try_from(Seeded::new(seed).between(100, 4500)).unwrap();
-        let round = load_and_kill(dev, &stream, seed, threshold);
+        let round = load_and_kill(dev, &|id| stream.event(id), seed, threshold);
         let refused = round.refused.lock().unwrap().clone();
         assert!(
             refused.is_empty(),
@@ -191,6 +195,62 @@ fn assert_dense(seed: u64, offsets: impl Iterator<Item = u64>) {
     let offsets: Vec<u64> = offsets.collect();
     let hole = offsets.windows(2).find(|pair| pair[0] + 1 != pair[1]);
     assert_eq!(hole, None, "seed {seed}: offsets without a hole");
+}
+
+/// How long the outbox may take after a crash: what was being delivered is delivered again once its lease of 30 s is
+/// over, and the disk of a busy machine may stall.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How often each page view so far is in the stream, by its id.
+fn web_page_views(dev: &Dev) -> HashMap<String, usize> {
+    let last = fresh_uuid();
+    dev.instance.produce(&[page_view_event(&last)]);
+    let path = "/v2/stream/web.page_view?since=2020-01-01";
+    let mut found: HashMap<String, usize> = HashMap::new();
+    for event in Events::open(&dev.instance.origin, path).up_to(&last) {
+        *found.entry(event.meta_id()).or_default() += 1;
+    }
+    found
+}
+
+#[test]
+fn every_event_the_queue_took_arrives_exactly_once_after_a_kill() {
+    if setting("EVENTSTAR_HOST") != "spin" {
+        println!("skipped: the local queue of workerd lives in memory, so that a kill empties it");
+        return;
+    }
+    let state = StateDir::new("queue");
+    let mut dev = Dev::start(&state, &[]);
+    let mut accepted: Vec<String> = Vec::new();
+    for seed in 1..=3 {
+        let threshold = usize::try_from(Seeded::new(seed).between(100, 4500)).unwrap();
+        let round = load_and_kill(dev, &page_view_event, seed, threshold);
+        let refused = round.refused.lock().unwrap().clone();
+        assert!(
+            refused.is_empty(),
+            "seed {seed}: refused before the kill: {refused:?}"
+        );
+        accepted.extend(round.accepted.into_inner().unwrap());
+        dev = Dev::start(&state, &[]);
+        println!("seed {seed}: accepted {} so far", accepted.len());
+    }
+
+    let mut found = web_page_views(&dev);
+    let restarted = Instant::now();
+    while restarted.elapsed() < PATIENCE && !accepted.iter().all(|id| found.contains_key(id)) {
+        // The outbox is looked through when a request passes by.
+        let _ = dev.instance.get("/healthz").expect(200);
+        thread::sleep(Duration::from_millis(500));
+        found = web_page_views(&dev);
+    }
+    let lost = accepted.iter().filter(|id| !found.contains_key(*id)).count();
+    let duplicates = found.values().filter(|times| **times > 1).count();
+    println!(
+        "queue: accepted {}, found {}, lost={lost}, duplicates={duplicates}",
+        accepted.len(),
+        found.len()
+    );
+    assert_eq!((lost, duplicates), (0, 0), "lost, duplicates");
 }
 
 #[test]

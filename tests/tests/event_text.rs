@@ -1,7 +1,7 @@
 //! What becomes of an event's text on its way: the platform fills in its own members and keeps the rest.
 
 use eventstar_tests::events::{PrivateStream, test_event};
-use eventstar_tests::random::fresh_uuid;
+use eventstar_tests::random::{Seeded, fresh_uuid};
 use eventstar_tests::text::{as_sent, get, minify, names, remove, replace};
 use eventstar_tests::{Events, Instance, SseEvent};
 
@@ -180,6 +180,121 @@ fn key_order_is_kept_and_whitespace_outside_strings_goes() {
         ["z", "10", "9", "job", "meta", "attempt", "dt", "a", "$schema"]
     );
     assert_eq!(as_sent(&data, &sent, &[]), sent);
+}
+
+/// A random JSON value as a wilful producer might write it, whitespace included.
+fn random_value(random: &mut Seeded, depth: u64) -> String {
+    let space = |random: &mut Seeded| random.pick(&["", "", " ", "\t", "\n  ", "\r\n"]).to_owned();
+    match random.between(0, if depth == 0 { 3 } else { 5 }) {
+        0 => random
+            .pick(&["true", "false", "null", "[]", "{}", "\"\"", "[ ]", "{ \n}"])
+            .to_owned(),
+        1 => {
+            let sign = random.pick(&["", "-"]);
+            let whole = random.pick(&[
+                "0",
+                "7",
+                "42",
+                "9007199254740993",
+                "18446744073709551615",
+                "31536000000",
+            ]);
+            let rest = random.pick(&["", "", ".0", ".50", ".1250000000000000000001"]);
+            let exponent = random.pick(&["", "", "e3", "E+02", "e-7", "e0"]);
+            format!("{sign}{whole}{rest}{exponent}")
+        }
+        2 | 3 => {
+            let pieces = [
+                "a",
+                " ",
+                "é",
+                "😀",
+                "{",
+                "}",
+                "[",
+                "]",
+                ",",
+                ":",
+                "\\\"",
+                "\\\\",
+                "\\/",
+                "/",
+                "\\b",
+                "\\f",
+                "\\n",
+                "\\t",
+                "\\u0000",
+                "\\u00e9",
+                "\\u00E9",
+                "\\ud83d\\ude00",
+                "\u{7f}",
+                "\u{2028}",
+                "</script>",
+                "data: ",
+            ];
+            let text: String = (0..random.between(0, 12)).map(|_| random.pick(&pieces)).collect();
+            format!("\"{text}\"")
+        }
+        4 => {
+            let items: Vec<String> = (0..random.between(1, 5))
+                .map(|_| {
+                    format!(
+                        "{}{}{}",
+                        space(random),
+                        random_value(random, depth - 1),
+                        space(random)
+                    )
+                })
+                .collect();
+            format!("[{}]", items.join(","))
+        }
+        _ => {
+            let names = [
+                "k",
+                "\\u006b",
+                "ключ",
+                "10",
+                " ",
+                "$ref",
+                "meta",
+                "__proto__",
+                "constructor",
+            ];
+            let members: Vec<String> = (0..random.between(1, 5))
+                .map(|nth| {
+                    let name = format!("{}{nth}", random.pick(&names));
+                    let (before, between) = (space(random), space(random));
+                    format!("{before}\"{name}\"{between}:{}", random_value(random, depth - 1))
+                })
+                .collect();
+            format!("{{{}{}}}", members.join(","), space(random))
+        }
+    }
+}
+
+#[test]
+fn random_texts_are_kept_byte_for_byte() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("random");
+    let mut random = Seeded::new(20_261_123);
+    let sent: Vec<String> = (0..400)
+        .map(|_| {
+            let value = random_value(&mut random, 6);
+            let gap = random.pick(&["", " ", "\n"]);
+            stream.event_with(
+                &fresh_uuid(),
+                &format!("{gap},{gap}\"random\"{gap}:{gap}{value}{gap}"),
+            )
+        })
+        .collect();
+    for batch in sent.chunks(80) {
+        instance.produce(batch);
+    }
+    let seen = Events::open(&instance.origin, &stream.from_the_beginning()).take(sent.len());
+    for (event, sent) in seen.iter().zip(&sent) {
+        let sent = minify(sent);
+        assert_eq!(as_sent(&event.data, &sent, &[]), sent);
+    }
 }
 
 #[test]
