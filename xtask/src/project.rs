@@ -35,7 +35,12 @@ impl Project {
         let root = here
             .ancestors()
             .find(|folder| folder.join("xtask/Cargo.toml").is_file())
-            .with_context(|| format!("{} is not in a checkout of Eventstar: run this in one", here.display()))?;
+            .with_context(|| {
+                format!(
+                    "{} is not in a checkout of Eventstar: run this in one",
+                    here.display()
+                )
+            })?;
         let cache = match env::var_os("XDG_CACHE_HOME") {
             Some(cache) if !cache.is_empty() => PathBuf::from(cache),
             _ => PathBuf::from(env::var_os("HOME").context("HOME is not set: set it to your home folder")?)

@@ -58,7 +58,7 @@ pub(crate) fn npm_packages(project: &Project) -> Result<()> {
             );
         }
     }
-    step("installing npm packages (wrangler, workerd, esbuild, binaryen; about 500 MB)");
+    step("installing npm packages (wrangler, workerd, Node.js, esbuild; about 350 MB)");
     // The engines the packages ask for are met by the Node among them, not by the one that runs npm.
     process::run(Command::new("npm").current_dir(&project.root).args([
         "ci",
