@@ -68,6 +68,8 @@ impl Admin {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
+            // A server may close an idle connection while the next request is on its way, which nobody repeats.
+            .max_idle_connections(0)
             .build();
         Ok(Self {
             agent: config.into(),

@@ -62,6 +62,7 @@ pub(crate) fn travel(base_url: &str, producer_token: &str, samples: &[Sample]) -
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(TIMEOUT))
+        .max_idle_connections(0)
         .build();
     let agent = ureq::Agent::from(config);
     let since = SystemTime::now()
