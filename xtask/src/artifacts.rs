@@ -19,7 +19,7 @@ use crate::{tools, wrangler};
 /// Beside a built worker: what it was built from.
 const STAMP: &str = ".inputs";
 
-/// Without wasm-opt: it takes minutes for all workers, and what it saves of their compressed size is 1 %.
+/// Without wasm-opt: it takes minutes for all workers, and saves 2 % of the large ones' compressed size, 7 % of the smallest.
 const WORKER_BUILD_OPTIONS: [&str; 2] = ["--release", "--no-opt"];
 
 #[derive(Debug, clap::Args)]

@@ -33,21 +33,8 @@ const SCHEMA: &str = r#"{
 
 async fn world() -> (Rc<Isolate>, Memory) {
     let memory = Memory::new().with("PRODUCER_TOKENS", "shop=s1 web=w1");
-    let schemas = [
-        ("test", SCHEMA.to_owned()),
-        ("other", SCHEMA.replace("\"test\", \"$id\"", "\"other\", \"$id\"")),
-    ]
-    .map(|(title, json)| SchemaFile {
-        title: title.into(),
-        version: "1.0.0".into(),
-        json,
-        yaml: None,
-    });
-    let publish = RegistryRequest::PublishSchemas {
-        repository: "one".into(),
-        schemas: schemas.to_vec(),
-    };
-    memory.ask(publish).await.unwrap();
+    let other = SCHEMA.replace("\"test\", \"$id\"", "\"other\", \"$id\"");
+    publish(&memory, &[("test", SCHEMA), ("other", &other)]).await;
     configure(
         &memory,
         json!({
@@ -62,6 +49,23 @@ async fn world() -> (Rc<Isolate>, Memory) {
     )
     .await;
     (Rc::new(Isolate::default()), memory)
+}
+
+/// Publishes version 1.0.0 of each schema.
+async fn publish(memory: &Memory, schemas: &[(&str, &str)]) {
+    let file = |(title, json): &(&str, &str)| SchemaFile {
+        title: (*title).into(),
+        version: "1.0.0".into(),
+        json: (*json).into(),
+        yaml: None,
+    };
+    memory
+        .ask(RegistryRequest::PublishSchemas {
+            repository: "one".into(),
+            schemas: schemas.iter().map(file).collect(),
+        })
+        .await
+        .unwrap();
 }
 
 async fn configure(memory: &Memory, config: Value) {
@@ -305,19 +309,7 @@ fn an_event_without_a_stream_is_what_its_schema_says_it_is() {
             (status, &body["invalid"][0]["context"]["errorsText"]),
             (400, &json!(text))
         );
-        let schemas = vec![SchemaFile {
-            title: "free".into(),
-            version: "1.0.0".into(),
-            json: "{}".into(),
-            yaml: None,
-        }];
-        memory
-            .ask(RegistryRequest::PublishSchemas {
-                repository: "one".into(),
-                schemas,
-            })
-            .await
-            .unwrap();
+        publish(&memory, &[("free", "{}")]).await;
         let (status, body) = post(&isolate, &memory, json!({"$schema": "/free/1.0.0", "a": 1})).await;
         assert!(
             status == 400 && message(&body).contains("Field(s) meta.stream were missing"),
@@ -330,20 +322,8 @@ fn an_event_without_a_stream_is_what_its_schema_says_it_is() {
 fn a_schema_enters_a_stream_by_its_title_or_by_the_name_it_is_called_by() {
     run(async {
         let (isolate, memory) = world().await;
-        let json = r#"{"title": "dev/moved", "$id": "/moved/1.0.0"}"#.to_owned();
-        let schemas = vec![SchemaFile {
-            title: "dev/moved".into(),
-            version: "1.0.0".into(),
-            json,
-            yaml: None,
-        }];
-        memory
-            .ask(RegistryRequest::PublishSchemas {
-                repository: "one".into(),
-                schemas,
-            })
-            .await
-            .unwrap();
+        let moved = r#"{"title": "dev/moved", "$id": "/moved/1.0.0"}"#;
+        publish(&memory, &[("dev/moved", moved)]).await;
         configure(
             &memory,
             json!({"moved": {"schema_title": "moved"}, "dev": {"schema_title": "dev/moved"}}),
