@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use eventstar_validation::Schema;
 use serde_json::Value;
 
 use crate::yaml::{check_json, yaml_to_json};
@@ -73,9 +74,9 @@ impl SchemaRepository {
         let mut repository = Self::default();
         for ((title, _), forms) in versions {
             match read_version(&title, &forms) {
-                Ok((schema, warning)) => {
+                Ok((schema, warnings)) => {
                     repository.schemas.push(schema);
-                    repository.warnings.extend(warning);
+                    repository.warnings.extend(warnings);
                 }
                 Err(problem) => problems.push(format!("{problem:#}")),
             }
@@ -182,7 +183,7 @@ fn version_file(name: &str) -> Option<(Number, &str)> {
     parts.next().is_none().then_some((number, extension))
 }
 
-fn read_version(title: &str, forms: &Forms) -> Result<(SchemaVersion, Option<String>)> {
+fn read_version(title: &str, forms: &Forms) -> Result<(SchemaVersion, Vec<String>)> {
     let mut json = None;
     let mut yaml = None;
     for path in [&forms.json, &forms.yaml, &forms.bare].into_iter().flatten() {
@@ -230,7 +231,7 @@ fn read_version(title: &str, forms: &Forms) -> Result<(SchemaVersion, Option<Str
         .and_then(version_file)
         .map(|(number, _)| number);
     let version = version.unwrap_or_default().map(|part| part.to_string()).join(".");
-    let warning = check_root(title, &version, &path, &json)?;
+    let warnings = check_root(title, &version, &path, &json)?;
     Ok((
         SchemaVersion {
             title: title.to_owned(),
@@ -239,7 +240,7 @@ fn read_version(title: &str, forms: &Forms) -> Result<(SchemaVersion, Option<Str
             yaml,
             path,
         },
-        warning,
+        warnings,
     ))
 }
 
@@ -267,7 +268,7 @@ fn read_form(path: &Path) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-fn check_root(title: &str, version: &str, path: &Path, json: &str) -> Result<Option<String>> {
+fn check_root(title: &str, version: &str, path: &Path, json: &str) -> Result<Vec<String>> {
     let shown = path.display();
     let Value::Object(root) = serde_json::from_str(json).with_context(|| format!("{shown}: not valid"))?
     else {
@@ -278,14 +279,22 @@ fn check_root(title: &str, version: &str, path: &Path, json: &str) -> Result<Opt
         Some(own) => bail!("{shown}: /title is {own}, but its folder says \"{title}\": make them equal"),
         None => bail!("{shown}: /title is missing: it must be \"{title}\", as its folder says"),
     }
+    let mut warnings = Vec::new();
     let uri = format!("/{title}/{version}");
-    Ok(match root.get("$id") {
-        Some(Value::String(id)) if id.ends_with(&uri) => None,
-        Some(id) => Some(format!(
+    if let Some(id) = root.get("$id")
+        && id.as_str().is_none_or(|id| !id.ends_with(&uri))
+    {
+        warnings.push(format!(
             "{shown}: /$id is {id}, but the schema lies at {uri}: events may name it by either"
-        )),
-        None => None,
-    })
+        ));
+    }
+    // What the compiler refuses is told by the server, for all schemas at once.
+    if let Some(error) = Schema::compile(json).ok().and_then(|schema| schema.insecurity()) {
+        warnings.push(format!(
+            "{shown}: {error}. Intake takes no events of this schema unless ALLOW_INSECURE_SCHEMAS is set"
+        ));
+    }
+    Ok(warnings)
 }
 
 #[cfg(test)]

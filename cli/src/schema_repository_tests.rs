@@ -133,6 +133,19 @@ fn an_id_that_does_not_match_is_only_a_warning() {
 }
 
 #[test]
+fn a_schema_that_strangers_could_make_slow_is_a_warning_that_says_where() {
+    let schema = "title: a\n$id: /a/1.0.0\nproperties:\n  b: {type: string, pattern: x}\n";
+    let repository = Fixture::new(&[("a/1.0.0.yaml", schema)]).read().unwrap();
+    assert_eq!(repository.warnings().len(), 1);
+    assert!(
+        repository.warnings()[0]
+            .contains("at /properties/b: not secure: \"maxLength\" is a required property"),
+        "{:?}",
+        repository.warnings()
+    );
+}
+
+#[test]
 fn the_first_object_among_the_examples_is_the_example() {
     let text = "title: a\nexamples:\n  - 1\n  - {x: 1}\n  - {x: 2}\n";
     let repository = Fixture::new(&[("a/1.0.0.yaml", text)]).read().unwrap();

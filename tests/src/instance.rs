@@ -91,10 +91,16 @@ pub fn repository() -> PathBuf {
 /// The folder of real schemas and events beside the repository; `None`, with a line that says so, when it is not there.
 #[must_use]
 pub fn shared_data() -> Option<PathBuf> {
-    let data = repository().parent()?.join("shared").join("data");
-    if data.join("examples-primary.ndjson").is_file() {
-        return Some(data);
+    shared("data")
+}
+
+/// A folder of `shared` beside the repository; `None`, with a line that says so, when it is not there.
+#[must_use]
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let folder = repository().parent()?.join("shared").join(name);
+    if folder.is_dir() {
+        return Some(folder);
     }
-    eprintln!("skipped: no real input at {}", data.display());
+    eprintln!("skipped: nothing at {}", folder.display());
     None
 }

@@ -10,15 +10,23 @@ use eventstar_event::time::{Millis, to_iso};
 use eventstar_event::{Envelope, EventText, JsonError, SchemaUri, StreamName, Topic};
 use eventstar_http_api::{Access, Principal};
 use eventstar_log::LogName;
-use eventstar_ports::Platform;
+use eventstar_ports::{Level, Platform};
 use eventstar_stores::SchemaLookup;
 use eventstar_stream_config::{Accept, Stream};
 use eventstar_validation::Schema;
 use serde_json::Value;
 
 use crate::answer::{Failure, Outcome};
+use crate::enrich::{self, Said};
 use crate::gather::Gathered;
 use crate::limits::{MAX_NAME_SHOWN, MAX_SCHEMAS};
+
+/// Who sent the request, and what it says of all its events.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    pub(crate) principal: Principal,
+    pub(crate) said: Said,
+}
 
 /// An event as received: compacted, parsed, its schema and stream named.
 pub(crate) enum Received<'a> {
@@ -66,18 +74,18 @@ pub(crate) enum Decided {
 }
 
 /// Reads each event's text.
-pub(crate) fn receive<'a>(events: &[&'a str], max_bytes: usize) -> Vec<Received<'a>> {
+pub(crate) fn receive<'a>(events: &[&'a str], said: &Said, max_bytes: usize) -> Vec<Received<'a>> {
     events
         .iter()
-        .map(|raw| match read(raw, max_bytes) {
+        .map(|raw| match read(raw, said, max_bytes) {
             Ok(event) => Received::Event(Box::new(event)),
             Err(failure) => Received::Refused { raw, failure },
         })
         .collect()
 }
 
-fn read(raw: &str, max_bytes: usize) -> Result<Event, Failure> {
-    let text = match EventText::compact(raw) {
+fn read(raw: &str, said: &Said, max_bytes: usize) -> Result<Event, Failure> {
+    let mut text = match EventText::compact(raw) {
         Ok(text) => text,
         // EventGate's words for an element that is no object.
         Err(JsonError::NotEvents) => return Err(missing("$schema")),
@@ -89,7 +97,8 @@ fn read(raw: &str, max_bytes: usize) -> Result<Event, Failure> {
             limit: max_bytes,
         });
     }
-    let value = text.to_value().map_err(|error| Failure::json(&error))?;
+    let mut value = text.to_value().map_err(|error| Failure::json(&error))?;
+    said.name(&mut text, &mut value);
     let uri = match value.get("$schema") {
         None | Some(Value::Null) => return Err(missing("$schema")),
         Some(Value::String(uri)) => uri,
@@ -134,7 +143,7 @@ fn shorten(text: &str) -> Cow<'_, str> {
 /// Decides for each event, in order.
 pub(crate) fn decide<P: Platform>(
     platform: &P,
-    principal: &Principal,
+    sender: &Sender,
     gathered: &Gathered,
     received: Vec<Received<'_>>,
 ) -> Vec<Decided> {
@@ -149,7 +158,7 @@ pub(crate) fn decide<P: Platform>(
             }
             Received::Event(event) => {
                 let sent = event.text.clone();
-                match judge(platform, principal, gathered, *event, now, prefix.as_deref()) {
+                match judge(platform, sender, gathered, *event, now, prefix.as_deref()) {
                     Ok(decided) => decided,
                     Err((schema, failure)) => {
                         Decided::Refuse(Outcome::failed(with_defaults(sent, schema), failure))
@@ -172,7 +181,7 @@ type Refusal<'g> = (Option<&'g Schema>, Failure);
 
 fn judge<'g, P: Platform>(
     platform: &P,
-    principal: &Principal,
+    sender: &Sender,
     gathered: &'g Gathered,
     event: Event,
     now: Millis,
@@ -204,15 +213,29 @@ fn judge<'g, P: Platform>(
             );
             return Err((None, Failure::client("broken_schema", message)));
         }
+        // EventGate's words, to the byte: where the schema lacks a bound is in the log.
+        Some(Ok(SchemaLookup::Insecure(why))) => {
+            platform.log(Level::Warn, &format!("schema {uri} is not used: {why}"));
+            let message = format!("Failed loading schema at {uri}");
+            return Err((None, Failure::client("insecure_schema", message)));
+        }
         Some(Err(error)) => return Err((None, Failure::ours(error))),
     };
     let config = match &stream {
-        Some(stream) => {
-            Some(allowed(principal, gathered, schema, &uri, stream).map_err(|failure| (None, failure))?)
-        }
+        Some(stream) => Some(
+            allowed(&sender.principal, gathered, schema, &uri, stream).map_err(|failure| (None, failure))?,
+        ),
         None => None,
     };
-    fill(platform, schema, &mut text, &mut value, now);
+    enrich::fill(
+        platform,
+        schema,
+        config.as_deref(),
+        &sender.said,
+        &mut text,
+        &mut value,
+        now,
+    );
     schema.fill_defaults(&mut value, &mut text);
     schema
         .validate(&value)
@@ -286,48 +309,6 @@ fn allowed(
             let message = format!("Schema at {uri} must define a 'title' field. From {about}");
             Err(Failure::client("schema_without_title", message))
         }
-    }
-}
-
-/// Fills what eventgate-wikimedia fills before validation, where the schema declares it and the event lacks it.
-fn fill<P: Platform>(platform: &P, schema: &Schema, text: &mut EventText, value: &mut Value, now: Millis) {
-    let mut set = |path: &[&str], new: String| {
-        let pointer: String = path.iter().map(|name| format!("/{name}")).collect();
-        let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
-        let parent_fits = value.pointer(parent).is_none_or(Value::is_object);
-        if schema.has_field(path) && value.pointer(&pointer).is_none() && parent_fits {
-            text.set(path, &quote(&new));
-            insert(value, path, Value::from(new));
-        }
-    };
-    set(
-        &["meta", "id"],
-        uuid::Builder::from_random_bytes(platform.random())
-            .into_uuid()
-            .to_string(),
-    );
-    set(&["meta", "dt"], to_iso(now));
-    if schema
-        .title()
-        .is_some_and(|title| title.starts_with("analytics/legacy"))
-    {
-        set(&["dt"], to_iso(now));
-    }
-}
-
-fn insert(value: &mut Value, path: &[&str], new: Value) {
-    let Some((last, parents)) = path.split_last() else {
-        return;
-    };
-    let mut at = value;
-    for name in parents {
-        let Value::Object(object) = at else { return };
-        at = object
-            .entry(*name)
-            .or_insert_with(|| Value::Object(serde_json::Map::new()));
-    }
-    if let Value::Object(object) = at {
-        object.insert((*last).to_owned(), new);
     }
 }
 

@@ -9,21 +9,25 @@
 
 mod act;
 mod answer;
+mod body;
 mod decide;
+mod enrich;
 mod gather;
 mod limits;
 
 use std::rc::Rc;
 
-use eventstar_event::JsonError;
 use eventstar_event::json::split_body;
 use eventstar_http_api::{
-    Principal, Request, Response, common_headers, empty, error, info, method_not_allowed, query_value, route,
+    Principal, Request, Response, common_headers, empty, info, method_not_allowed, query_value, route,
 };
 use eventstar_ports::Platform;
 use eventstar_stores::{ConfigCache, SchemaCache};
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{ALLOW, HeaderValue};
+use http::{Method, StatusCode};
+
+use decide::Sender;
+use enrich::Said;
 
 pub use limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_EVENT_BYTES};
 
@@ -63,7 +67,11 @@ fn preflight() -> Response {
 }
 
 async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request) -> Response {
-    let events = match read(request) {
+    let body = match body::decode(request) {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let events = match body::split(request, &body) {
         Ok(events) => events,
         Err(refusal) => return refusal,
     };
@@ -72,119 +80,35 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request
         platform.log(eventstar_ports::Level::Info, detail);
         return empty(StatusCode::BAD_REQUEST);
     }
-    let principal = Principal::of(request.headers(), &platform);
+    let sender = Sender {
+        principal: Principal::of(request.headers(), &platform),
+        said: Said::by(request),
+    };
     // Any value counts, as in EventGate: `hasty=false` is hasty, `hasty=` is not.
     if query_value(request.uri(), "hasty").is_some_and(|hasty| !hasty.is_empty()) {
         let isolate = Rc::clone(isolate);
-        let body = request.body().clone();
+        let body = body.clone();
         let later = platform.clone();
         platform.spawn(async move {
             let Ok(events) = split_body(&body) else { return };
-            let outcomes = process(&isolate, &later, &principal, &events).await;
+            let outcomes = process(&isolate, &later, &sender, &events).await;
             answer::log_failures(&later, &outcomes);
         });
         return empty(StatusCode::ACCEPTED);
     }
-    let outcomes = process(isolate, &platform, &principal, &events).await;
+    let outcomes = process(isolate, &platform, &sender, &events).await;
     answer::answer(&platform, &outcomes)
-}
-
-/// Reads the body into the texts of events, or says why not.
-fn read(request: &Request) -> Result<Vec<&str>, Response> {
-    let refuse = |status, kind, title, detail: &str| Err(error(request, status, kind, title, detail));
-    if let Some(refusal) = unsupported(request.headers()) {
-        return refuse(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "unsupported_media_type",
-            "Unsupported Media Type",
-            &refusal,
-        );
-    }
-    if request.body().len() > MAX_BODY_BYTES {
-        let detail =
-            format!("the body is larger than {MAX_BODY_BYTES} bytes: send the events in smaller batches");
-        return refuse(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "payload_too_large",
-            "Payload Too Large",
-            &detail,
-        );
-    }
-    if request.body().iter().all(u8::is_ascii_whitespace) {
-        return Ok(Vec::new());
-    }
-    match split_body(request.body()) {
-        Ok(events) if events.len() > MAX_BATCH => {
-            let detail = format!(
-                "{} events in one request: send at most {MAX_BATCH} and split the rest",
-                events.len()
-            );
-            refuse(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "batch_too_large",
-                "Batch Too Large",
-                &detail,
-            )
-        }
-        Ok(events) => Ok(events),
-        Err(error @ JsonError::Malformed(_)) => refuse(
-            StatusCode::BAD_REQUEST,
-            "malformed_json",
-            "Malformed JSON",
-            &error.to_string(),
-        ),
-        Err(error) => refuse(
-            StatusCode::BAD_REQUEST,
-            error.code(),
-            "Not Events",
-            &error.to_string(),
-        ),
-    }
-}
-
-/// Why a body of this type or encoding is not read; `None` when it is.
-fn unsupported(headers: &HeaderMap) -> Option<String> {
-    let header = |name| {
-        headers
-            .get(name)
-            .map(|value: &HeaderValue| value.to_str().unwrap_or("?").to_ascii_lowercase())
-    };
-    if let Some(encoding) = header(CONTENT_ENCODING).filter(|encoding| encoding != "identity") {
-        return Some(format!(
-            "unsupported content encoding \"{encoding}\": send the body as it is"
-        ));
-    }
-    // Without a type: what `curl --data-binary` or a bare socket sends is taken for JSON.
-    let content_type = header(CONTENT_TYPE)?;
-    let mut parts = content_type.split(';').map(str::trim);
-    let media_type = parts.next().unwrap_or_default();
-    if !["application/json", "text/plain", "application/reports+json"].contains(&media_type) {
-        return Some(format!(
-            "unsupported media type \"{media_type}\": use application/json or text/plain"
-        ));
-    }
-    let charset = parts
-        .find_map(|part| part.strip_prefix("charset="))
-        .unwrap_or("utf-8")
-        .trim_matches('"');
-    if !["utf-8", "utf8", "us-ascii"].contains(&charset) {
-        return Some(format!(
-            "unsupported charset \"{}\": use UTF-8",
-            charset.to_ascii_uppercase()
-        ));
-    }
-    None
 }
 
 async fn process<P: Platform>(
     isolate: &Isolate,
     platform: &P,
-    principal: &Principal,
+    sender: &Sender,
     events: &[&str],
 ) -> Vec<answer::Outcome> {
-    let received = decide::receive(events, limits::max_event_bytes(platform));
+    let received = decide::receive(events, &sender.said, limits::max_event_bytes(platform));
     let gathered = gather::gather(isolate, platform, &received).await;
-    let decided = decide::decide(platform, principal, &gathered, received);
+    let decided = decide::decide(platform, sender, &gathered, received);
     act::act(platform, decided).await
 }
 

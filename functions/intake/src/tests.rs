@@ -5,11 +5,13 @@ use eventstar_log::LogName;
 use eventstar_platform_memory::{Fault, Memory};
 use eventstar_ports::{Body, Registry, RegistryRequest, SchemaFile};
 use eventstar_stores::SqlLog;
+use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::*;
 
 mod acting;
+mod requests;
 
 const SCHEMA: &str = r#"{
     "title": "test", "$id": "/test/1.0.0", "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
@@ -19,8 +21,8 @@ const SCHEMA: &str = r#"{
             "type": "object",
             "properties": {
                 "stream": {"type": "string"},
-                "id": {"type": "string", "format": "uuid"},
-                "dt": {"type": "string", "format": "date-time"}
+                "id": {"type": "string", "format": "uuid", "maxLength": 36},
+                "dt": {"type": "string", "format": "date-time", "maxLength": 128}
             },
             "required": ["stream"]
         },

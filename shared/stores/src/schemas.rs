@@ -34,6 +34,8 @@ pub enum SchemaLookup {
     Unknown,
     /// It is published, but cannot be used; the text says why.
     Broken(String),
+    /// It is published, but events of strangers could be slow to check against it; the text says where.
+    Insecure(String),
 }
 
 #[derive(Debug)]
@@ -65,7 +67,7 @@ impl SchemaCache {
         let until = match &lookup {
             SchemaLookup::Found(_) if uri.is_latest() => now + LATEST_LIFE,
             SchemaLookup::Found(_) => Millis::MAX,
-            SchemaLookup::Unknown | SchemaLookup::Broken(_) => now + MISS_LIFE,
+            SchemaLookup::Unknown | SchemaLookup::Broken(_) | SchemaLookup::Insecure(_) => now + MISS_LIFE,
         };
         let mut entries = self.entries.borrow_mut();
         if entries.len() >= MAX_CACHED && !entries.contains_key(&uri) {
@@ -105,13 +107,21 @@ pub async fn load_schema<P: Platform>(
         Some(value) => {
             let document: SchemaDocument = decode(&key, &value)?;
             match Schema::compile(&document.json) {
-                Ok(schema) => SchemaLookup::Found(Rc::new(schema)),
+                Ok(schema) => match schema.insecurity().filter(|_| !allowed(platform)) {
+                    None => SchemaLookup::Found(Rc::new(schema)),
+                    Some(error) => SchemaLookup::Insecure(error.to_string()),
+                },
                 Err(error) => SchemaLookup::Broken(error.to_string()),
             }
         }
     };
     cache.put(uri.clone(), lookup.clone(), platform.now());
     Ok(lookup)
+}
+
+/// Whether insecure schemas may be used: EventGate's `allowInsecureSchemas`.
+fn allowed<P: Platform>(platform: &P) -> bool {
+    platform.get("ALLOW_INSECURE_SCHEMAS").as_deref() == Some("true")
 }
 
 /// The value under `key`: KV's, or the registry's where KV has none or fails. KV may not have heard of a write yet.

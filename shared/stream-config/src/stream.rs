@@ -27,6 +27,8 @@ pub struct Stream {
     pub log_epoch: u32,
     /// The message key: key name → path of the event's member.
     pub message_key_fields: Vec<(String, Vec<String>)>,
+    /// The members intake fills from HTTP headers: path of the event's member, name of the header in lower case.
+    pub header_fields: Vec<(Vec<String>, String)>,
     /// Whether producers need a bearer token.
     pub token_required: bool,
     /// The names of the tokens that may produce; empty for any.
@@ -69,10 +71,31 @@ impl Stream {
                     ))
                 })
                 .collect(),
+            header_fields: header_fields(producers),
             token_required: producers.and_then(|p| p.get("auth")).and_then(Value::as_str) == Some("token"),
             tokens: strings(producers.and_then(|p| p.get("tokens"))),
         }
     }
+}
+
+/// `producers.eventgate.enrich_fields_from_http_headers`: dotted path → header name, or `false` for none. `meta.request_id`
+/// comes from `x-request-id` unless it says otherwise.
+fn header_fields(producers: Option<&Value>) -> Vec<(Vec<String>, String)> {
+    let own = producers
+        .and_then(|producers| producers.pointer("/eventgate/enrich_fields_from_http_headers"))
+        .and_then(Value::as_object);
+    let by_default = match own.is_some_and(|own| own.contains_key("meta.request_id")) {
+        true => None,
+        false => Some(("meta.request_id", "x-request-id")),
+    };
+    let own = own.into_iter().flatten();
+    own.filter_map(|(path, header)| Some((path.as_str(), header.as_str()?)))
+        .chain(by_default)
+        .map(|(path, header)| {
+            let path = path.split('.').map(str::to_owned).collect();
+            (path, header.to_ascii_lowercase())
+        })
+        .collect()
 }
 
 /// The strings of an array; empty for everything else.
@@ -153,6 +176,24 @@ pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String
             .is_some_and(|auth| !matches!(auth.as_str(), Some("token" | "none")))
         {
             return wrong("/producers/auth", "\"token\" or \"none\"");
+        }
+        if let Some(fields) = producers
+            .get("eventgate")
+            .and_then(|eventgate| eventgate.get("enrich_fields_from_http_headers"))
+        {
+            let pointer = "/producers/eventgate/enrich_fields_from_http_headers";
+            let Some(fields) = fields.as_object() else {
+                return wrong(
+                    pointer,
+                    "a map from the event's field (a.b.c) to the name of a header, or false",
+                );
+            };
+            if let Some((field, _)) = fields
+                .iter()
+                .find(|(_, header)| !header.is_string() && **header != Value::Bool(false))
+            {
+                return wrong(&format!("{pointer}/{field}"), "the name of a header, or false");
+            }
         }
         let names = |value: &Value| value.as_array().is_some_and(|v| v.iter().all(Value::is_string));
         if producers.get("tokens").is_some_and(|tokens| !names(tokens)) {

@@ -12,6 +12,7 @@ mod defaults;
 mod formats;
 mod order;
 mod schema;
+mod secure;
 
 pub use ajv::{AjvError, errors_text};
 pub use schema::{Schema, SchemaError};

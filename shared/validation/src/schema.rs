@@ -9,6 +9,7 @@ use crate::clean::clean;
 use crate::defaults::Defaults;
 use crate::formats::FORMATS;
 use crate::order::order;
+use crate::secure::insecurity;
 
 /// Most errors reported for one event; an array of ten thousand wrong items needs no more.
 const MAX_ERRORS: usize = 100;
@@ -89,14 +90,26 @@ impl Schema {
         self.cleaned.get("title").and_then(Value::as_str)
     }
 
-    /// Whether the schema declares the member at `path` (through `properties`).
+    /// Whether the schema declares the member at `path` through `properties`, or its parent as a map of values.
     #[must_use]
-    pub fn has_field(&self, path: &[&str]) -> bool {
-        path.iter()
-            .try_fold(&self.cleaned, |schema, name| {
+    pub fn takes(&self, path: &[&str]) -> bool {
+        let declared = |path: &[&str]| {
+            path.iter().try_fold(&self.cleaned, |schema, name| {
                 schema.get("properties").and_then(|members| members.get(*name))
             })
-            .is_some()
+        };
+        let is_map = |parent: &Value| parent.get("additionalProperties").is_some_and(Value::is_object);
+        declared(path).is_some()
+            || path
+                .split_last()
+                .and_then(|(_, parents)| declared(parents))
+                .is_some_and(is_map)
+    }
+
+    /// The first place where a long value would be slow to check, as EventGate judges it; `None` when there is none.
+    #[must_use]
+    pub fn insecurity(&self) -> Option<SchemaError> {
+        insecurity(&self.cleaned)
     }
 
     /// Adds the schema's defaults for missing members, to the parsed event and to its text.

@@ -276,8 +276,8 @@ fn errors_are_bounded() {
 fn declared_fields_are_known() {
     let schema = compile(json!({"title": "t", "properties": {"meta": {"properties": {"id": {}}}}}));
     assert_eq!(schema.title(), Some("t"));
-    assert!(schema.has_field(&["meta", "id"]));
-    assert!(!schema.has_field(&["meta", "dt"]));
+    assert!(schema.takes(&["meta", "id"]));
+    assert!(!schema.takes(&["meta", "dt"]));
 }
 
 #[test]
@@ -320,4 +320,61 @@ fn errors_come_in_the_order_of_ajv_6() {
             ("type", ".l[1].y"),
         ]
     );
+}
+
+/// EventGate's rule, from `lib/EventValidator.js` and `json-schema-secure.json`; checked against AJV 6.
+#[test]
+fn a_schema_without_a_bound_where_a_check_is_slow_is_insecure() {
+    let string = |more: Value| {
+        let mut schema = json!({"type": "string"});
+        schema
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json!({"properties": {"a": schema}})
+    };
+    for (schema, pointer) in [
+        (string(json!({"pattern": "x"})), Some("/properties/a")),
+        (string(json!({"pattern": "x", "maxLength": 9})), None),
+        (string(json!({"format": "uri"})), Some("/properties/a")),
+        (string(json!({"format": "uri", "maxLength": 9})), None),
+        (string(json!({"enum": ["pattern"]})), None),
+        (
+            json!({"properties": {"pattern": {"type": "string"}, "format": {}}}),
+            None,
+        ),
+        (json!({"patternProperties": {"x": {}}}), Some("")),
+        (
+            json!({"patternProperties": {"x": {}}, "propertyNames": {"maxLength": 9}}),
+            None,
+        ),
+        (
+            json!({"uniqueItems": true, "items": {"type": "object"}}),
+            Some(""),
+        ),
+        (
+            json!({"uniqueItems": true, "items": {"type": "object"}, "maxItems": 9}),
+            None,
+        ),
+        (json!({"uniqueItems": true, "items": {"type": "string"}}), None),
+        (json!({"uniqueItems": false, "items": {"type": "object"}}), None),
+        (json!({"uniqueItems": true}), Some("")),
+        // AJV's meta-schema does not look into tuples.
+        (json!({"items": [{"pattern": "x"}]}), None),
+        (
+            json!({"anyOf": [{"not": {"format": "date"}}]}),
+            Some("/anyOf/0/not"),
+        ),
+        (
+            json!({"additionalProperties": {"pattern": "x"}}),
+            Some("/additionalProperties"),
+        ),
+        (
+            json!({"definitions": {"d": {"pattern": "x"}}}),
+            Some("/definitions/d"),
+        ),
+    ] {
+        let found = compile(schema.clone()).insecurity();
+        assert_eq!(found.map(|error| error.pointer).as_deref(), pointer, "{schema}");
+    }
 }

@@ -1,0 +1,136 @@
+//! From the bytes of a body to the texts of events.
+
+use std::io::Read;
+
+use bytes::Bytes;
+use eventstar_event::JsonError;
+use eventstar_event::json::split_body;
+use eventstar_http_api::{Request, Response, error};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use http::{HeaderMap, StatusCode};
+
+use crate::limits::{MAX_BATCH, MAX_BODY_BYTES};
+
+/// The body without its `Content-Encoding`; an answer that says why not, when it cannot be read.
+pub(crate) fn decode(request: &Request) -> Result<Bytes, Response> {
+    let body = match header(request.headers(), &CONTENT_ENCODING).as_deref() {
+        None | Some("" | "identity") => request.body().clone(),
+        Some("gzip" | "x-gzip") => inflate(request, MultiGzDecoder::new(request.body().as_ref()))?,
+        Some("deflate") => inflate(request, ZlibDecoder::new(request.body().as_ref()))?,
+        Some(other) => {
+            let detail = format!(
+                "unsupported content encoding \"{other}\": use gzip or deflate, or send the body as it is"
+            );
+            return Err(unsupported(request, &detail));
+        }
+    };
+    if body.len() > MAX_BODY_BYTES {
+        return Err(too_large(request));
+    }
+    Ok(body)
+}
+
+/// Reads no more than one byte over the limit, however much there would be.
+fn inflate(request: &Request, source: impl Read) -> Result<Bytes, Response> {
+    let mut body = Vec::new();
+    match source.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut body) {
+        Ok(_) => Ok(body.into()),
+        Err(problem) => Err(error(
+            request,
+            StatusCode::BAD_REQUEST,
+            "malformed_encoding",
+            "Malformed Content Encoding",
+            &format!("the body is not what content-encoding says: {problem}"),
+        )),
+    }
+}
+
+fn too_large(request: &Request) -> Response {
+    let detail =
+        format!("the body is larger than {MAX_BODY_BYTES} bytes: send the events in smaller batches");
+    error(
+        request,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "payload_too_large",
+        "Payload Too Large",
+        &detail,
+    )
+}
+
+fn unsupported(request: &Request, detail: &str) -> Response {
+    error(
+        request,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "Unsupported Media Type",
+        detail,
+    )
+}
+
+/// The texts of the events in a body, none for an empty one; an answer that says why not, when it has none.
+pub(crate) fn split<'b>(request: &Request, body: &'b [u8]) -> Result<Vec<&'b str>, Response> {
+    if let Some(refusal) = unsupported_type(request.headers()) {
+        return Err(unsupported(request, &refusal));
+    }
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Vec::new());
+    }
+    let refuse = |status, kind, title, detail: &str| Err(error(request, status, kind, title, detail));
+    match split_body(body) {
+        Ok(events) if events.len() > MAX_BATCH => {
+            let detail = format!(
+                "{} events in one request: send at most {MAX_BATCH} and split the rest",
+                events.len()
+            );
+            refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "batch_too_large",
+                "Batch Too Large",
+                &detail,
+            )
+        }
+        Ok(events) => Ok(events),
+        Err(error @ JsonError::Malformed(_)) => refuse(
+            StatusCode::BAD_REQUEST,
+            "malformed_json",
+            "Malformed JSON",
+            &error.to_string(),
+        ),
+        Err(error) => refuse(
+            StatusCode::BAD_REQUEST,
+            error.code(),
+            "Not Events",
+            &error.to_string(),
+        ),
+    }
+}
+
+fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let value = headers.get(name)?;
+    Some(value.to_str().unwrap_or("?").trim().to_ascii_lowercase())
+}
+
+/// Why a body of this type is not read; `None` when it is.
+fn unsupported_type(headers: &HeaderMap) -> Option<String> {
+    // Without a type: what `curl --data-binary` or a bare socket sends is taken for JSON.
+    let content_type = header(headers, &CONTENT_TYPE)?;
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    if !["application/json", "text/plain", "application/reports+json"].contains(&media_type) {
+        return Some(format!(
+            "unsupported media type \"{media_type}\": use application/json or text/plain"
+        ));
+    }
+    let charset = parts
+        .find_map(|part| part.strip_prefix("charset="))
+        .unwrap_or("utf-8")
+        .trim_matches('"');
+    if !["utf-8", "utf8", "us-ascii"].contains(&charset) {
+        return Some(format!(
+            "unsupported charset \"{}\": use UTF-8",
+            charset.to_ascii_uppercase()
+        ));
+    }
+    None
+}

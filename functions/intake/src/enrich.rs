@@ -1,0 +1,126 @@
+//! Fills what the platform or the request knows and an event lacks, before validation, as eventgate-wikimedia does
+//! (`makeSetCustomDefaults`).
+
+use std::collections::HashMap;
+
+use eventstar_event::EventText;
+use eventstar_event::json::quote;
+use eventstar_event::time::{Millis, to_iso};
+use eventstar_http_api::{Request, query_value};
+use eventstar_ports::Platform;
+use eventstar_stream_config::Stream;
+use eventstar_validation::Schema;
+use http::HeaderMap;
+use serde_json::{Map, Value};
+
+/// Longest text taken from a header, in characters.
+const MAX_HEADER_CHARS: usize = 400;
+
+/// What a request says of all its events, beside them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Said {
+    /// `?schema_uri=`, for events without `$schema`.
+    schema_uri: Option<String>,
+    /// `?stream=`, for events without `meta.stream`.
+    stream: Option<String>,
+    /// Header values by name.
+    headers: HashMap<String, String>,
+}
+
+impl Said {
+    pub(crate) fn by(request: &Request) -> Self {
+        let parameter = |name| query_value(request.uri(), name).filter(|value| !value.is_empty());
+        Self {
+            schema_uri: parameter("schema_uri"),
+            stream: parameter("stream"),
+            headers: texts(request.headers()),
+        }
+    }
+
+    /// Gives an event the schema URI and the stream of the query, where it has none.
+    pub(crate) fn name(&self, text: &mut EventText, value: &mut Value) {
+        for (path, said) in [
+            (&["$schema"][..], &self.schema_uri),
+            (&["meta", "stream"], &self.stream),
+        ] {
+            if let Some(said) = said {
+                set_where_missing(text, value, path, said);
+            }
+        }
+    }
+}
+
+/// The headers that can be an event's: not those that carry a secret.
+fn texts(headers: &HeaderMap) -> HashMap<String, String> {
+    headers
+        .iter()
+        .filter(|(name, _)| !["authorization", "cookie", "proxy-authorization"].contains(&name.as_str()))
+        .map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            (
+                name.as_str().to_owned(),
+                text.chars().take(MAX_HEADER_CHARS).collect(),
+            )
+        })
+        .collect()
+}
+
+/// Fills `meta.id`, `meta.dt`, `dt` (legacy schemas) and the fields the stream takes from headers, where the schema
+/// declares them and the event lacks them.
+pub(crate) fn fill<P: Platform>(
+    platform: &P,
+    schema: &Schema,
+    stream: Option<&Stream>,
+    said: &Said,
+    text: &mut EventText,
+    value: &mut Value,
+    now: Millis,
+) {
+    let mut set = |path: &[&str], new: &str| {
+        if schema.takes(path) {
+            set_where_missing(text, value, path, new);
+        }
+    };
+    let id = uuid::Builder::from_random_bytes(platform.random()).into_uuid();
+    set(&["meta", "id"], &id.to_string());
+    set(&["meta", "dt"], &to_iso(now));
+    if schema
+        .title()
+        .is_some_and(|title| title.starts_with("analytics/legacy"))
+    {
+        set(&["dt"], &to_iso(now));
+    }
+    for (path, header) in stream
+        .map(|stream| stream.header_fields.as_slice())
+        .unwrap_or_default()
+    {
+        if let Some(said) = said.headers.get(header) {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            set(&path, said);
+        }
+    }
+}
+
+/// Sets a member the event lacks; not below something that is no object, which validation then refuses.
+fn set_where_missing(text: &mut EventText, value: &mut Value, path: &[&str], new: &str) {
+    if let Some(missing) = missing(value, path) {
+        missing.insert(
+            path.last().copied().unwrap_or_default().to_owned(),
+            Value::from(new),
+        );
+        text.set(path, &quote(new));
+    }
+}
+
+/// The object that lacks the member at `path`, made if need be; `None` when the member is there or cannot be.
+fn missing<'v>(value: &'v mut Value, path: &[&str]) -> Option<&'v mut Map<String, Value>> {
+    let (last, parents) = path.split_last()?;
+    let mut at = value;
+    for name in parents {
+        at = at
+            .as_object_mut()?
+            .entry(*name)
+            .or_insert_with(|| Value::Object(Map::new()));
+    }
+    at.as_object_mut().filter(|object| !object.contains_key(*last))
+}

@@ -1,0 +1,224 @@
+//! What a request says beside its events.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+
+use super::*;
+
+/// A schema with members that headers fill.
+async fn traced_world() -> (Rc<Isolate>, Memory) {
+    let (isolate, memory) = world().await;
+    let schema = json!({
+        "title": "traced", "$id": "/traced/1.0.0", "type": "object",
+        "properties": {
+            "meta": {"type": "object", "properties": {"stream": {"type": "string"}, "request_id": {"type": "string"}}},
+            "http": {"type": "object", "properties": {
+                "method": {"type": "string"},
+                "request_headers": {"type": "object", "additionalProperties": {"type": "string"}}
+            }}
+        }
+    });
+    let insecure = json!({"title": "insecure", "properties": {"a": {"type": "string", "pattern": "x"}}});
+    let publish = RegistryRequest::PublishSchemas {
+        repository: "one".into(),
+        schemas: [("traced", schema), ("insecure", insecure)]
+            .map(|(title, json)| SchemaFile {
+                title: title.into(),
+                version: "1.0.0".into(),
+                json: json.to_string(),
+                yaml: None,
+            })
+            .to_vec(),
+    };
+    memory.ask(publish).await.unwrap();
+    let enrich = |fields: Value| json!({"schema_title": "traced", "producers": {"eventgate": {"enrich_fields_from_http_headers": fields}}});
+    configure(
+        &memory,
+        json!({
+            "test.event": {"schema_title": "test"},
+            "insecure": {"schema_title": "insecure"},
+            "traced": {"schema_title": "traced"},
+            "agent": enrich(json!({"http.request_headers.user-agent": "User-Agent", "http.nothing": "accept"})),
+            "quiet": enrich(json!({"meta.request_id": false, "http.request_headers.user-agent": false})),
+        }),
+    )
+    .await;
+    (isolate, memory)
+}
+
+#[test]
+fn headers_fill_the_members_a_stream_takes_from_them_where_the_event_lacks_them() {
+    run(async {
+        let (isolate, memory) = traced_world().await;
+        let long = "x".repeat(500);
+        let cut = "x".repeat(400);
+        for (stream, sent, agent, expected) in [
+            (
+                "traced",
+                json!({}),
+                "curl",
+                json!({"meta": {"stream": "traced", "request_id": "r1"}}),
+            ),
+            (
+                "agent",
+                json!({"http": {"method": "GET"}}),
+                "curl",
+                json!({"http": {"method": "GET", "request_headers": {"user-agent": "curl"}}, "meta": {"stream": "agent", "request_id": "r1"}}),
+            ),
+            (
+                "agent",
+                json!({"http": {"request_headers": {"user-agent": "own"}}}),
+                "curl",
+                json!({"http": {"request_headers": {"user-agent": "own"}}, "meta": {"stream": "agent", "request_id": "r1"}}),
+            ),
+            (
+                "agent",
+                json!({}),
+                long.as_str(),
+                json!({"http": {"request_headers": {"user-agent": cut}}, "meta": {"stream": "agent", "request_id": "r1"}}),
+            ),
+            ("quiet", json!({}), "curl", json!({"meta": {"stream": "quiet"}})),
+        ] {
+            let mut sent = sent;
+            sent["$schema"] = "/traced/1.0.0".into();
+            sent["meta"]["stream"] = stream.into();
+            let mut request = request(&sent);
+            request
+                .headers_mut()
+                .insert("x-request-id", HeaderValue::from_static("r1"));
+            request
+                .headers_mut()
+                .insert("user-agent", HeaderValue::from_str(agent).unwrap());
+            assert_eq!(
+                send(&isolate, &memory, request).await,
+                (201, Value::Null),
+                "{sent}"
+            );
+            let mut stored: Value =
+                serde_json::from_str(texts(&memory, stream).await.last().unwrap()).unwrap();
+            stored.as_object_mut().unwrap().remove("$schema");
+            assert_eq!(stored, expected, "{sent}");
+        }
+    });
+}
+
+#[test]
+fn a_header_does_not_hide_that_a_member_has_the_wrong_type() {
+    run(async {
+        let (isolate, memory) = traced_world().await;
+        let sent = json!({"$schema": "/traced/1.0.0", "meta": {"stream": "agent"}, "http": 5});
+        let mut request = request(&sent);
+        request
+            .headers_mut()
+            .insert("user-agent", HeaderValue::from_static("curl"));
+        let (status, body) = send(&isolate, &memory, request).await;
+        assert_eq!(status, 400);
+        assert_eq!(
+            body["invalid"][0]["context"]["errorsText"],
+            "'.http' should be object"
+        );
+        assert_eq!(body["invalid"][0]["event"], sent);
+    });
+}
+
+#[test]
+fn the_query_names_schema_and_stream_where_the_event_does_not() {
+    run(async {
+        let (isolate, memory) = traced_world().await;
+        let path = "/v1/events?schema_uri=%2Ftest%2F1.0.0&stream=test.event";
+        for (sent, status) in [
+            (json!({"test": "v"}), 201),
+            (json!({"test": 5}), 400),
+            (json!({"$schema": "/traced/1.0.0"}), 400),
+            (json!({"meta": {"stream": "traced"}}), 400),
+            (json!({"meta": 5}), 400),
+        ] {
+            let mut request = request(&sent);
+            *request.uri_mut() = path.parse().unwrap();
+            assert_eq!(send(&isolate, &memory, request).await.0, status, "{sent}");
+        }
+        let texts = texts(&memory, "test.event").await;
+        assert_eq!(texts.len(), 1);
+        assert!(
+            texts[0]
+                .starts_with(r#"{"test":"v","$schema":"/test/1.0.0","meta":{"stream":"test.event","id":""#),
+            "{texts:?}"
+        );
+        let mut empty = request(json!({"test": "v"}));
+        *empty.uri_mut() = "/v1/events?schema_uri=&stream=".parse().unwrap();
+        assert_eq!(send(&isolate, &memory, empty).await.0, 400);
+    });
+}
+
+#[test]
+fn an_insecure_schema_is_not_used_unless_it_is_allowed() {
+    run(async {
+        let (isolate, memory) = traced_world().await;
+        let sent = json!({"$schema": "/insecure/1.0.0", "meta": {"stream": "insecure"}});
+        let (status, body) = post(&isolate, &memory, &sent).await;
+        assert_eq!(status, 400);
+        assert_eq!(message(&body), "Failed loading schema at /insecure/1.0.0");
+        let told = memory.lines();
+        assert!(
+            told.iter()
+                .any(|line| line.contains("/insecure/1.0.0 is not used: at /properties/a: not secure")),
+            "{told:?}"
+        );
+        let allowing = memory.with("ALLOW_INSECURE_SCHEMAS", "true");
+        let isolate = Rc::new(Isolate::default());
+        assert_eq!(post(&isolate, &allowing, &sent).await, (201, Value::Null));
+    });
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn a_compressed_body_is_read_up_to_the_limit_of_what_it_inflates_to() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let sent = event("test.event").to_string();
+        let bomb = vec![b' '; MAX_BODY_BYTES + 1];
+        let whole = gzip(sent.as_bytes());
+        for (name, encoding, body, status) in [
+            ("gzip", "gzip", whole.clone(), 201),
+            ("upper case", "GZIP", whole.clone(), 201),
+            ("deflate", "deflate", zlib(sent.as_bytes()), 201),
+            (
+                "two members",
+                "gzip",
+                [gzip(b"["), gzip(sent.as_bytes()), gzip(b"]")].concat(),
+                201,
+            ),
+            ("nothing", "gzip", gzip(b""), 400),
+            ("cut off", "gzip", whole[..whole.len() - 9].to_vec(), 400),
+            ("not compressed", "gzip", sent.clone().into_bytes(), 400),
+            ("the other", "deflate", whole, 400),
+            ("a bomb", "gzip", gzip(&bomb), 413),
+            ("a bomb", "deflate", zlib(&bomb), 413),
+        ] {
+            let mut request = request("");
+            *request.body_mut() = body.into();
+            request
+                .headers_mut()
+                .insert("content-encoding", HeaderValue::from_str(encoding).unwrap());
+            assert_eq!(
+                send(&isolate, &memory, request).await.0,
+                status,
+                "{name}, {encoding}"
+            );
+        }
+        assert_eq!(texts(&memory, "test.event").await.len(), 4);
+    });
+}
