@@ -2,15 +2,17 @@
 //! (`makeSetCustomDefaults`).
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use eventstar_event::EventText;
 use eventstar_event::json::quote;
 use eventstar_event::time::{Millis, to_iso};
 use eventstar_http_api::{Request, query_value};
-use eventstar_ports::Platform;
+use eventstar_ports::{ClientAddress, Config, Platform};
 use eventstar_stream_config::Stream;
 use eventstar_validation::Schema;
 use http::HeaderMap;
+use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 /// Longest text taken from a header, in characters.
@@ -25,15 +27,18 @@ pub(crate) struct Said {
     stream: Option<String>,
     /// Header values by name.
     headers: HashMap<String, String>,
+    /// The client's address.
+    client_ip: Option<IpAddr>,
 }
 
 impl Said {
-    pub(crate) fn by(request: &Request) -> Self {
+    pub(crate) fn by(request: &Request, config: &impl Config) -> Self {
         let parameter = |name| query_value(request.uri(), name).filter(|value| !value.is_empty());
         Self {
             schema_uri: parameter("schema_uri"),
             stream: parameter("stream"),
             headers: texts(request.headers()),
+            client_ip: client_ip(request, config),
         }
     }
 
@@ -65,7 +70,25 @@ fn texts(headers: &HeaderMap) -> HashMap<String, String> {
         .collect()
 }
 
-/// Fills `meta.id`, `meta.dt`, `dt` (legacy schemas) and the fields the stream takes from headers, where the schema
+/// The address the platform saw. Behind one of the `TRUSTED_PROXIES` it is the proxy's, which then says whose the request
+/// is: `X-Client-IP`, else the leftmost of `X-Forwarded-For`.
+fn client_ip(request: &Request, config: &impl Config) -> Option<IpAddr> {
+    let ClientAddress(seen) = *request.extensions().get()?;
+    let proxies = config.get("TRUSTED_PROXIES").unwrap_or_default();
+    let is_proxy = proxies
+        .split([',', ' '])
+        .any(|proxy| proxy.parse() == Ok(seen) || proxy.parse().is_ok_and(|net: IpNet| net.contains(&seen)));
+    let told = |name: &str| {
+        let text = request.headers().get(name)?.to_str().ok()?;
+        text.split(',').next()?.trim().parse().ok()
+    };
+    let told = told("x-client-ip")
+        .or_else(|| told("x-forwarded-for"))
+        .filter(|_| is_proxy);
+    Some(told.unwrap_or(seen))
+}
+
+/// Fills `meta.id`, `meta.dt`, `dt` (legacy schemas), `http.client_ip` and the fields the stream takes from headers, where the schema
 /// declares them and the event lacks them.
 pub(crate) fn fill<P: Platform>(
     platform: &P,
@@ -98,6 +121,9 @@ pub(crate) fn fill<P: Platform>(
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             set(&path, said);
         }
+    }
+    if let Some(address) = said.client_ip {
+        set(&["http", "client_ip"], &address.to_string());
     }
 }
 

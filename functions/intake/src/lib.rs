@@ -82,7 +82,7 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request
     }
     let sender = Sender {
         principal: Principal::of(request.headers(), &platform),
-        said: Said::by(request),
+        said: Said::by(request, &platform),
     };
     // Any value counts, as in EventGate: `hasty=false` is hasty, `hasty=` is not.
     if query_value(request.uri(), "hasty").is_some_and(|hasty| !hasty.is_empty()) {

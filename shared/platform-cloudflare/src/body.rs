@@ -1,7 +1,7 @@
 //! Requests and answers between JavaScript and `http`.
 
 use bytes::{Bytes, BytesMut};
-use eventstar_ports::{Body, ByteStream};
+use eventstar_ports::{Body, ByteStream, ClientAddress};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use worker::js_sys::futures::{JsFuture, spawn_local};
@@ -73,6 +73,13 @@ pub(crate) async fn request(request: &web_sys::Request, limit: usize) -> Result<
     let mut read = Request::new(body);
     *read.method_mut() = method;
     *read.uri_mut() = uri;
+    // Cloudflare sets it, whatever the client sent.
+    if let Some(address) = headers
+        .get("cf-connecting-ip")
+        .and_then(|address| address.to_str().ok()?.parse().ok())
+    {
+        read.extensions_mut().insert(ClientAddress(address));
+    }
     *read.headers_mut() = headers;
     Ok(read)
 }

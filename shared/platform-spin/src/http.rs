@@ -1,9 +1,10 @@
 //! Between Spin's HTTP and the handlers'.
 
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 
 use bytes::{Bytes, BytesMut};
-use eventstar_ports::Body;
+use eventstar_ports::{Body, ClientAddress};
 use http::{HeaderName, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use spin_sdk::http::Request as SpinRequest;
@@ -19,7 +20,15 @@ pub async fn serve(
     limit: usize,
     handle: impl AsyncFnOnce(Spin, Request<Bytes>) -> Response<Body>,
 ) -> Response<Body> {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // Spin sets it, whatever the client sent.
+    let address = parts
+        .headers
+        .get("spin-client-addr")
+        .and_then(|address| address.to_str().ok()?.parse::<SocketAddr>().ok());
+    if let Some(address) = address {
+        parts.extensions.insert(ClientAddress(address.ip()));
+    }
     let Some(body) = read(body, limit).await else {
         let mut answer = Response::new(Body::from("the request body broke off before its end"));
         *answer.status_mut() = StatusCode::BAD_REQUEST;

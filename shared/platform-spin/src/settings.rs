@@ -7,15 +7,17 @@ use std::rc::Rc;
 use spin_sdk::variables::{self, Error};
 
 /// Every setting a function or this adapter may ask for. Spin names them in lower case.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "ADMIN_TOKEN",
     "ALLOWED_STREAMS",
+    "ALLOW_INSECURE_SCHEMAS",
     "MAX_EVENT_BYTES",
     "PRODUCER_TOKENS",
     "SINK",
     "SQLITE_SYNCHRONOUS",
     "STREAM_CONFIG_TTL_MS",
     "TOPIC_PREFIX",
+    "TRUSTED_PROXIES",
 ];
 
 thread_local! {

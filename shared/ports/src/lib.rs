@@ -16,10 +16,16 @@ pub use platform::{Background, Clock, Config, Diagnostics, Ids, Level, Platform,
 pub use registry::{Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig};
 pub use sql::{Row, Sql, SqlValue, Statement};
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_log::{Appended, Frame, LogName, Start};
 use futures_util::Stream;
+
+/// The address a request came from, as the platform saw it: an extension of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// Reads the edge key-value store. Eventually consistent: a value may be a minute old.
 pub trait KeyValue {

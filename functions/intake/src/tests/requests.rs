@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use eventstar_ports::ClientAddress;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
 
@@ -16,6 +17,7 @@ async fn traced_world() -> (Rc<Isolate>, Memory) {
             "meta": {"type": "object", "properties": {"stream": {"type": "string"}, "request_id": {"type": "string"}}},
             "http": {"type": "object", "properties": {
                 "method": {"type": "string"},
+                "client_ip": {"type": "string"},
                 "request_headers": {"type": "object", "additionalProperties": {"type": "string"}}
             }}
         }
@@ -100,6 +102,76 @@ fn headers_fill_the_members_a_stream_takes_from_them_where_the_event_lacks_them(
                 serde_json::from_str(texts(&memory, stream).await.last().unwrap()).unwrap();
             stored.as_object_mut().unwrap().remove("$schema");
             assert_eq!(stored, expected, "{sent}");
+        }
+    });
+}
+
+#[test]
+fn the_client_address_is_the_platforms_and_a_proxys_word_counts_only_where_it_is_trusted() {
+    run(async {
+        for (trusted, seen, headers, expected) in [
+            ("", "203.0.113.9", vec![], "203.0.113.9"),
+            (
+                "",
+                "203.0.113.9",
+                vec![("x-client-ip", "1.2.3.4"), ("x-forwarded-for", "5.6.7.8")],
+                "203.0.113.9",
+            ),
+            (
+                "10.0.0.0/8",
+                "203.0.113.9",
+                vec![("x-client-ip", "1.2.3.4")],
+                "203.0.113.9",
+            ),
+            (
+                "10.0.0.0/8",
+                "10.1.2.3",
+                vec![("x-client-ip", "1.2.3.4"), ("x-forwarded-for", "5.6.7.8")],
+                "1.2.3.4",
+            ),
+            (
+                "10.0.0.0/8",
+                "10.1.2.3",
+                vec![("x-forwarded-for", "5.6.7.8, 10.1.1.1")],
+                "5.6.7.8",
+            ),
+            (
+                "192.0.2.1, 10.1.2.3",
+                "10.1.2.3",
+                vec![("x-forwarded-for", "2001:db8::1")],
+                "2001:db8::1",
+            ),
+            (
+                "10.0.0.0/8",
+                "10.1.2.3",
+                vec![("x-forwarded-for", "unknown")],
+                "10.1.2.3",
+            ),
+            ("10.0.0.0/8", "10.1.2.3", vec![], "10.1.2.3"),
+            (
+                "nonsense",
+                "10.1.2.3",
+                vec![("x-client-ip", "1.2.3.4")],
+                "10.1.2.3",
+            ),
+        ] {
+            let (isolate, memory) = traced_world().await;
+            let memory = memory.with("TRUSTED_PROXIES", trusted);
+            let mut request = request(json!({"$schema": "/traced/1.0.0", "meta": {"stream": "quiet"}}));
+            for (name, value) in &headers {
+                request
+                    .headers_mut()
+                    .insert(*name, HeaderValue::from_static(value));
+            }
+            request
+                .extensions_mut()
+                .insert(ClientAddress(seen.parse().unwrap()));
+            assert_eq!(send(&isolate, &memory, request).await, (201, Value::Null));
+            let stored: Value = serde_json::from_str(&texts(&memory, "quiet").await[0]).unwrap();
+            assert_eq!(
+                stored["http"]["client_ip"], expected,
+                "{trusted} {seen} {headers:?}"
+            );
         }
     });
 }
