@@ -11,6 +11,8 @@ use serde::{Serialize, Serializer};
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::results::results;
+
 /// Why an event was not accepted.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
@@ -56,21 +58,22 @@ impl Failure {
 
     /// What only a reader of the text sees, in the form of a validation error.
     pub(crate) fn json(error: &JsonError) -> Self {
-        let data_path = match error {
-            JsonError::DuplicateKey(pointer) => pointer.replace('/', "."),
-            _ => String::new(),
+        let pointer = match error {
+            JsonError::DuplicateKey(pointer) => pointer.as_str(),
+            _ => "",
         };
         Self::Invalid(vec![AjvError {
             keyword: error.code().to_owned(),
-            data_path,
+            data_path: pointer.replace('/', "."),
             schema_path: String::new(),
             params: json!({}),
             message: error.to_string(),
+            pointer: pointer.to_owned(),
         }])
     }
 
-    /// A stable token for logs.
-    fn code(&self) -> &'static str {
+    /// A stable token for programs and logs.
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid",
             Self::Client { code, .. } => code,
@@ -81,7 +84,7 @@ impl Failure {
         }
     }
 
-    fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Invalid(errors) => errors_text(errors),
             Self::Client { message, .. }
@@ -151,44 +154,24 @@ struct Failures<'a> {
     error: Option<Vec<Entry<'a>>>,
 }
 
-/// The answer (`routes/events.js:66-144`), with 4xx where the fault is the client's and 503 where it is ours.
-pub(crate) fn answer<P: Platform>(platform: &P, outcomes: &[Outcome]) -> Response {
+/// The answer (`routes/events.js:66-144`), with 4xx where the fault is the client's and 503 where it is ours; with a result
+/// for each event when the client prefers that.
+pub(crate) fn answer<P: Platform>(platform: &P, outcomes: &[Outcome], representation: bool) -> Response {
     log_failures(platform, outcomes);
     let failures: Vec<&Failure> = outcomes
         .iter()
         .filter_map(|outcome| outcome.failure.as_ref())
         .collect();
-    if failures.is_empty() {
-        return empty(StatusCode::CREATED);
-    }
-    let invalid = failures
-        .iter()
-        .filter(|failure| matches!(failure, Failure::Invalid(_)))
-        .count();
-    let status = if failures.len() < outcomes.len() {
-        StatusCode::MULTI_STATUS
-    } else {
-        status_of(&failures)
+    let status = match failures.len() {
+        0 => StatusCode::CREATED,
+        failed if failed < outcomes.len() => StatusCode::MULTI_STATUS,
+        _ => status_of(&failures),
     };
-    let entries = |wanted: bool| {
-        let all = outcomes.iter().filter_map(|outcome| {
-            outcome.failure.as_ref().map(|failure| Entry {
-                event: &outcome.event,
-                failure,
-            })
-        });
-        all.filter(|entry| matches!(entry.failure, Failure::Invalid(_)) == wanted)
-            .collect()
+    let mut response = match status {
+        _ if representation => results(status, outcomes),
+        StatusCode::CREATED => empty(status),
+        _ => failures_by_kind(status, outcomes),
     };
-    // EventGate leaves `error` out when every event is invalid.
-    let error = (invalid < failures.len() || status == StatusCode::MULTI_STATUS).then(|| entries(false));
-    let mut response = json(
-        status,
-        &Failures {
-            invalid: entries(true),
-            error,
-        },
-    );
     match status {
         StatusCode::SERVICE_UNAVAILABLE => {
             let [random, ..] = platform.random();
@@ -202,6 +185,30 @@ pub(crate) fn answer<P: Platform>(platform: &P, outcomes: &[Outcome]) -> Respons
         _ => {}
     }
     response
+}
+
+/// EventGate's body.
+fn failures_by_kind(status: StatusCode, outcomes: &[Outcome]) -> Response {
+    let entries = |wanted: bool| -> Vec<Entry<'_>> {
+        let all = outcomes.iter().filter_map(|outcome| {
+            outcome.failure.as_ref().map(|failure| Entry {
+                event: &outcome.event,
+                failure,
+            })
+        });
+        all.filter(|entry| matches!(entry.failure, Failure::Invalid(_)) == wanted)
+            .collect()
+    };
+    // EventGate leaves `error` out when every event is invalid.
+    let error = entries(false);
+    let error = (!error.is_empty() || status == StatusCode::MULTI_STATUS).then_some(error);
+    json(
+        status,
+        &Failures {
+            invalid: entries(true),
+            error,
+        },
+    )
 }
 
 /// The status when no event was accepted.

@@ -14,12 +14,13 @@ mod decide;
 mod enrich;
 mod gather;
 mod limits;
+mod results;
 
 use std::rc::Rc;
 
 use eventstar_event::json::split_body;
 use eventstar_http_api::{
-    Principal, Request, Response, common_headers, empty, info, method_not_allowed, query_value, route,
+    Principal, Request, Response, common_headers, empty, error, info, method_not_allowed, query_value, route,
 };
 use eventstar_ports::Platform;
 use eventstar_stores::{ConfigCache, SchemaCache};
@@ -84,6 +85,25 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request
         principal: Principal::of(request.headers(), &platform),
         said: Said::by(request, &platform),
     };
+    let dry_run = match query_value(request.uri(), "dry_run").as_deref() {
+        Some("true") => true,
+        None | Some("false") => false,
+        // Nobody who wanted a dry run may find the events stored.
+        Some(other) => {
+            let detail = format!("dry_run is '{other}': use true or false");
+            return error(
+                request,
+                StatusCode::BAD_REQUEST,
+                "invalid_dry_run",
+                "Invalid dry_run",
+                &detail,
+            );
+        }
+    };
+    if dry_run {
+        let outcomes = process(isolate, &platform, &sender, &events, dry_run).await;
+        return results::results(StatusCode::OK, &outcomes);
+    }
     // Any value counts, as in EventGate: `hasty=false` is hasty, `hasty=` is not.
     if query_value(request.uri(), "hasty").is_some_and(|hasty| !hasty.is_empty()) {
         let isolate = Rc::clone(isolate);
@@ -91,13 +111,13 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request
         let later = platform.clone();
         platform.spawn(async move {
             let Ok(events) = split_body(&body) else { return };
-            let outcomes = process(&isolate, &later, &sender, &events).await;
+            let outcomes = process(&isolate, &later, &sender, &events, false).await;
             answer::log_failures(&later, &outcomes);
         });
         return empty(StatusCode::ACCEPTED);
     }
-    let outcomes = process(isolate, &platform, &sender, &events).await;
-    answer::answer(&platform, &outcomes)
+    let outcomes = process(isolate, &platform, &sender, &events, false).await;
+    answer::answer(&platform, &outcomes, results::wanted(request))
 }
 
 async fn process<P: Platform>(
@@ -105,11 +125,12 @@ async fn process<P: Platform>(
     platform: &P,
     sender: &Sender,
     events: &[&str],
+    dry_run: bool,
 ) -> Vec<answer::Outcome> {
     let received = decide::receive(events, &sender.said, limits::max_event_bytes(platform));
     let gathered = gather::gather(isolate, platform, &received).await;
     let decided = decide::decide(platform, sender, &gathered, received);
-    act::act(platform, decided).await
+    act::act(platform, decided, dry_run).await
 }
 
 #[cfg(test)]

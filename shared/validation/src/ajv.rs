@@ -22,6 +22,9 @@ pub struct AjvError {
     pub params: Value,
     /// The message: `should be string`.
     pub message: String,
+    /// The place in the event as a JSON pointer, which AJV does not tell.
+    #[serde(skip)]
+    pub pointer: String,
 }
 
 /// The errors as one text, as EventGate's `errorsText`.
@@ -96,6 +99,7 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
             schema_path,
             params,
             message,
+            pointer: error.instance_path().as_str().to_owned(),
         });
     };
     match error.kind() {
@@ -251,11 +255,12 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
                 schema_path,
                 params: json!({}),
                 message: "should match some schema in anyOf".to_owned(),
+                pointer: error.instance_path().as_str().to_owned(),
             });
         }
         Kind::OneOfNotValid { context } => {
             branches(event, context, out);
-            out.push(one_of(path, schema_path, Value::Null));
+            out.push(one_of(error, path, schema_path, Value::Null));
         }
         Kind::OneOfMultipleValid { context } => {
             let valid: Vec<usize> = context
@@ -265,7 +270,7 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
                 .map(|(n, _)| n)
                 .take(2)
                 .collect();
-            out.push(one_of(path, schema_path, json!(valid)));
+            out.push(one_of(error, path, schema_path, json!(valid)));
         }
         // The crate's shortcut for an object schema that declares no member at all.
         Kind::FalseSchema if schema_path.ends_with("/additionalProperties") => {
@@ -300,13 +305,14 @@ fn branches(event: &Value, context: &[Vec<ValidationError<'static>>], out: &mut 
     }
 }
 
-fn one_of(data_path: String, schema_path: String, passing: Value) -> AjvError {
+fn one_of(error: &ValidationError<'_>, data_path: String, schema_path: String, passing: Value) -> AjvError {
     AjvError {
         keyword: "oneOf".to_owned(),
         data_path,
         schema_path,
         params: json!({"passingSchemas": passing}),
         message: "should match exactly one schema in oneOf".to_owned(),
+        pointer: error.instance_path().as_str().to_owned(),
     }
 }
 

@@ -294,3 +294,127 @@ fn a_compressed_body_is_read_up_to_the_limit_of_what_it_inflates_to() {
         assert_eq!(texts(&memory, "test.event").await.len(), 4);
     });
 }
+
+#[test]
+fn a_dry_run_tells_what_would_become_of_each_event_and_stores_nothing() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let ask = async |query: &str, sent: Value| {
+            let mut request = request(sent);
+            *request.uri_mut() = format!("/v1/events?{query}").parse().unwrap();
+            send(&isolate, &memory, request).await
+        };
+        let mut wrong = event("test.event");
+        wrong["test"] = 5.into();
+        let sent = json!([event("test.event"), wrong, event("nope"), 7]);
+        let (status, body) = ask("dry_run=true&hasty=true", sent.clone()).await;
+        assert_eq!(status, 200);
+        assert_eq!(
+            body["results"][0],
+            json!({
+                "outcome": "accepted", "code": "accepted", "schema_uri": "/test/1.0.0", "stream": "test.event", "retryable": false,
+                "event": {
+                    "$schema": "/test/1.0.0",
+                    "meta": {"stream": "test.event", "id": "5e1dd101-641c-11e8-ab6c-b083fecf1280", "dt": "2024-01-01T00:00:00.000Z"},
+                    "test": "v", "test_default": "default_value"
+                }
+            })
+        );
+        let mut repeated = wrong.clone();
+        repeated["test_default"] = "default_value".into();
+        assert_eq!(
+            body["results"][1],
+            json!({
+                "outcome": "invalid", "code": "invalid", "pointer": "/test", "schema_uri": "/test/1.0.0", "stream": "test.event",
+                "retryable": false, "message": "'.test' should be string",
+                "errors": [{"pointer": "/test", "keyword": "type", "message": "should be string"}], "event": repeated
+            })
+        );
+        let short = |place: usize| {
+            let result = &body["results"][place];
+            json!([
+                result["outcome"],
+                result["code"],
+                result["pointer"],
+                result["event"]
+            ])
+        };
+        assert_eq!(
+            short(2),
+            json!(["error", "unknown_stream", "/meta/stream", event("nope")])
+        );
+        assert_eq!(short(3), json!(["error", "missing_field", "", 7]));
+        memory.run_background().await;
+        assert!(texts(&memory, "test.event").await.is_empty());
+
+        let (status, body) = ask("dry_run=yes", sent).await;
+        assert_eq!((status, &body["type"]), (400, &json!("invalid_dry_run")));
+        assert_eq!(
+            ask("dry_run=false", event("test.event")).await,
+            (201, Value::Null)
+        );
+        assert_eq!(texts(&memory, "test.event").await.len(), 1);
+    });
+}
+
+#[test]
+fn a_client_that_prefers_it_gets_a_result_for_each_event() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let mut wrong = event("test.event");
+        wrong["test"] = 5.into();
+        for (prefer, sent, status, codes) in [
+            (
+                "return=representation",
+                json!([event("test.event")]),
+                201,
+                json!(["accepted"]),
+            ),
+            (
+                "respond-async, Return=Representation",
+                json!([wrong, event("test.event")]),
+                207,
+                json!(["invalid", "accepted"]),
+            ),
+            ("return=representation", json!([wrong]), 400, json!(["invalid"])),
+            (
+                "return=representation",
+                json!([event("test.token")]),
+                401,
+                json!(["token_missing"]),
+            ),
+            ("return=minimal", json!([event("test.event")]), 201, json!([])),
+        ] {
+            let mut request = request(sent);
+            request
+                .headers_mut()
+                .insert("prefer", HeaderValue::from_static(prefer));
+            let response = handle(&isolate, memory.clone(), request).await;
+            let applied = response.headers().contains_key("preference-applied");
+            assert_eq!(
+                (response.status().as_u16(), applied),
+                (status, codes != json!([])),
+                "{prefer}"
+            );
+            let Body::Full(body) = response.into_body() else {
+                panic!("streams")
+            };
+            let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let got: Vec<&Value> = body["results"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|result| &result["code"])
+                .collect();
+            assert_eq!(json!(got), codes, "{prefer}");
+        }
+        let failing = memory.clone();
+        failing.fail("log", Fault::Before);
+        let mut request = request(event("test.event"));
+        request
+            .headers_mut()
+            .insert("prefer", HeaderValue::from_static("return=representation"));
+        let (status, body) = send(&isolate, &failing, request).await;
+        assert_eq!((status, &body["results"][0]["retryable"]), (503, &json!(true)));
+    });
+}
