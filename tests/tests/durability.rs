@@ -32,6 +32,8 @@ struct Round {
     refused: Mutex<Vec<String>>,
     /// Set as soon as the kill is on its way: from then on failures are expected.
     killed: AtomicBool,
+    /// What the server had printed by then.
+    printed: Mutex<String>,
 }
 
 impl Round {
@@ -101,6 +103,7 @@ fn load_and_kill(dev: Dev, event: &MakeEvent<'_>, seed: u64, threshold: usize) -
             thread::sleep(Duration::from_micros(200));
         }
         round.killed.store(true, Ordering::SeqCst);
+        *round.printed.lock().unwrap() = dev.output();
         dev.kill();
     });
     round
@@ -126,7 +129,8 @@ fn every_event_that_got_201_is_in_the_stream_exactly_once_after_a_kill() {
         let refused = round.refused.lock().unwrap().clone();
         assert!(
             refused.is_empty(),
-            "seed {seed}: refused before the kill: {refused:?}"
+            "seed {seed}: refused before the kill: {refused:?}\n{}",
+            round.printed.lock().unwrap()
         );
 
         // Written after the restart, so that everything before it has been read once it comes.
@@ -227,7 +231,8 @@ fn every_event_the_queue_took_arrives_exactly_once_after_a_kill() {
         let refused = round.refused.lock().unwrap().clone();
         assert!(
             refused.is_empty(),
-            "seed {seed}: refused before the kill: {refused:?}"
+            "seed {seed}: refused before the kill: {refused:?}\n{}",
+            round.printed.lock().unwrap()
         );
         accepted.extend(round.accepted.into_inner().unwrap());
         dev = Dev::start(&state, &[]);
