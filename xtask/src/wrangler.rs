@@ -18,7 +18,20 @@ pub(crate) const ROUTES: [(&str, &[&str]); 5] = [
         "stream-config",
         &["/w/api.php*", "/v1/stream-configs*", "/stream-config/*"],
     ),
-    ("intake", &["/v1/events*", "/v2/events*", "/intake/*"]),
+    (
+        "intake",
+        &[
+            "/v1/events*",
+            "/v2/events*",
+            "/v1/_test/*",
+            "/beacon/event*",
+            "/event.gif*",
+            "/eventbus/*",
+            "/evt-103e/*",
+            "/ins-502b/*",
+            "/intake/*",
+        ],
+    ),
     ("sse-relay", &["/*"]),
 ];
 

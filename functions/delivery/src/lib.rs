@@ -8,8 +8,9 @@ mod admin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use eventstar_http_api::{Request, Response, common_headers, info, route};
+use eventstar_http_api::{Request, Response, common_headers, info, method_not_allowed, route};
 use eventstar_ports::Platform;
+use http::Method;
 
 pub use eventstar_delivery::{Delivered, deliver as consume};
 
@@ -25,9 +26,17 @@ pub async fn handle<P: Platform>(_isolate: &Rc<Isolate>, platform: P, request: R
     let path = route("delivery", request.uri()).path;
     let response = match path.strip_prefix("/admin/v1/") {
         Some(rest) => admin::handle(&platform, &request, rest).await,
+        None if path.trim_end_matches('/') == "/metrics" => metrics(&platform, &request).await,
         None => info("delivery", "Delivery and administration.", path, &request),
     };
     common_headers(response, "get,put")
+}
+
+async fn metrics<P: Platform>(platform: &P, request: &Request) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD => eventstar_metrics::page(platform, request).await,
+        _ => method_not_allowed(request, "GET,HEAD"),
+    }
 }
 
 /// Consumes the dead-letter queue: what the queue gave up on is kept in the log topic of dead letters.

@@ -26,7 +26,7 @@ use worker::js_sys::{Date, Reflect};
 use worker::{Context, Env, State, console_error, console_log, console_warn, web_sys};
 
 pub use js::MessageBatch;
-pub use objects::{LogObjects, RegistryClient, serve_object};
+pub use objects::{LogObjects, MetricsClient, RegistryClient, serve_object};
 pub use queue::{EventQueue, consume};
 pub use sql::DoSql;
 pub use timer::JsTimer;
@@ -40,6 +40,7 @@ pub struct Cloudflare {
     registry: RegistryClient,
     queue: EventQueue,
     log: LogObjects,
+    metrics: MetricsClient,
 }
 
 /// What keeps work alive after its answer.
@@ -83,6 +84,7 @@ impl Cloudflare {
             registry: RegistryClient(env.clone()),
             queue: EventQueue(env.clone()),
             log: LogObjects(env.clone()),
+            metrics: MetricsClient(env.clone()),
             env,
         }
     }
@@ -113,6 +115,7 @@ impl Platform for Cloudflare {
     type Registry = RegistryClient;
     type Queue = EventQueue;
     type Log = LogObjects;
+    type Metrics = MetricsClient;
 
     fn kv(&self) -> &EdgeKv {
         &self.kv
@@ -128,6 +131,10 @@ impl Platform for Cloudflare {
 
     fn stream_log(&self) -> &LogObjects {
         &self.log
+    }
+
+    fn metrics(&self) -> &MetricsClient {
+        &self.metrics
     }
 }
 

@@ -1,4 +1,4 @@
-//! The stream log and the registry: clients of Durable Objects, and the serving of those objects.
+//! The stream log, the registry and the metrics: clients of Durable Objects, and the serving of those objects.
 
 use std::rc::Rc;
 
@@ -7,7 +7,8 @@ use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Start};
 use eventstar_ports::{
-    Body, PortError, PortErrorKind, Published, Registry, RegistryError, RegistryRequest, StreamLog,
+    Body, Metrics, PortError, PortErrorKind, Published, Registry, RegistryError, RegistryRequest, Sample,
+    StreamLog,
 };
 use eventstar_stores::object_api;
 use futures_util::stream::{self, LocalBoxStream, StreamExt};
@@ -25,6 +26,8 @@ use crate::{Host, error};
 const MAX_OBJECT_REQUEST: usize = 32 * 1024 * 1024;
 /// The one object of the registry's namespace.
 const REGISTRY: &str = "registry";
+/// The one object of the metrics' namespace.
+const METRICS: &str = "metrics";
 
 /// The logs, each a Durable Object of the namespace `STREAM_LOG`.
 #[derive(Debug, Clone)]
@@ -33,6 +36,10 @@ pub struct LogObjects(pub(crate) Env);
 /// The registry: a Durable Object of the namespace `REGISTRY`.
 #[derive(Debug, Clone)]
 pub struct RegistryClient(pub(crate) Env);
+
+/// The metrics: a Durable Object of the namespace `METRICS`.
+#[derive(Debug, Clone)]
+pub struct MetricsClient(pub(crate) Env);
 
 impl StreamLog for LogObjects {
     type Follow = LocalBoxStream<'static, Result<Frame, PortError>>;
@@ -120,6 +127,20 @@ impl Registry for RegistryClient {
         let request = object_api::registry_request(&request);
         let (status, answer) = ask(&self.0, "REGISTRY", REGISTRY, "registry", request).await?;
         object_api::registry_result(status, &answer)
+    }
+}
+
+impl Metrics for MetricsClient {
+    async fn add(&self, samples: Vec<Sample>) -> Result<(), PortError> {
+        let request = object_api::add_metrics_request(&samples);
+        let (status, answer) = ask(&self.0, "METRICS", METRICS, "metrics", request).await?;
+        object_api::metrics_result(status, &answer).map(|_| ())
+    }
+
+    async fn read(&self) -> Result<Vec<Sample>, PortError> {
+        let request = object_api::read_metrics_request();
+        let (status, answer) = ask(&self.0, "METRICS", METRICS, "metrics", request).await?;
+        object_api::metrics_result(status, &answer)
     }
 }
 

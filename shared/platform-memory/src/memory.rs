@@ -12,10 +12,11 @@ use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, LogName, Start};
 use eventstar_ports::{
-    Background, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Level, Platform, PortError,
-    PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, StreamLog, Timer,
+    Background, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Level, Metrics, Platform,
+    PortError, PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, Sample, StreamLog,
+    Timer,
 };
-use eventstar_stores::{SqlLog, SqlRegistry, follow_by_polling};
+use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling};
 use futures_util::Stream;
 
 use crate::MemorySql;
@@ -80,7 +81,7 @@ impl Memory {
         self.0.now.set(self.0.now.get() + millis);
     }
 
-    /// Makes every use of `port` (`kv`, `queue`, `log`, `registry`) fail until [`Memory::heal`].
+    /// Makes every use of `port` (`kv`, `queue`, `log`, `registry`, `metrics`) fail until [`Memory::heal`].
     pub fn fail(&self, port: &'static str, fault: Fault) {
         self.0.faults.borrow_mut().insert(port, fault);
     }
@@ -272,11 +273,24 @@ impl StreamLog for Memory {
     }
 }
 
+impl Metrics for Memory {
+    async fn add(&self, samples: Vec<Sample>) -> Result<(), PortError> {
+        self.under("metrics", || ())?;
+        SqlMetrics::new(self.sql()).add(samples).await
+    }
+
+    async fn read(&self) -> Result<Vec<Sample>, PortError> {
+        self.under("metrics", || ())?;
+        SqlMetrics::new(self.sql()).read().await
+    }
+}
+
 impl Platform for Memory {
     type Kv = Self;
     type Registry = Self;
     type Queue = Self;
     type Log = Self;
+    type Metrics = Self;
 
     fn kv(&self) -> &Self {
         self
@@ -291,6 +305,10 @@ impl Platform for Memory {
     }
 
     fn stream_log(&self) -> &Self {
+        self
+    }
+
+    fn metrics(&self) -> &Self {
         self
     }
 }

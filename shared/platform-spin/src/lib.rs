@@ -20,7 +20,7 @@ use eventstar_ports::{
     Background, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, Published, Registry,
     RegistryError, RegistryRequest, StreamLog, Timer,
 };
-use eventstar_stores::{SqlLog, SqlRegistry, follow_by_polling};
+use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling};
 use futures_util::Stream;
 use spin_sdk::wasip3;
 
@@ -40,6 +40,7 @@ pub struct Spin {
     registry: SpinRegistry,
     queue: SpinQueue,
     log: SpinLog,
+    metrics: SqlMetrics<SpinSql>,
 }
 
 impl Spin {
@@ -54,6 +55,7 @@ impl Spin {
             registry: SpinRegistry,
             queue: SpinQueue { settings },
             log: SpinLog,
+            metrics: SqlMetrics::new(SpinSql),
         }
     }
 }
@@ -63,6 +65,7 @@ impl Platform for Spin {
     type Registry = SpinRegistry;
     type Queue = SpinQueue;
     type Log = SpinLog;
+    type Metrics = SqlMetrics<SpinSql>;
 
     fn kv(&self) -> &SpinKv {
         &self.kv
@@ -78,6 +81,10 @@ impl Platform for Spin {
 
     fn stream_log(&self) -> &SpinLog {
         &self.log
+    }
+
+    fn metrics(&self) -> &SqlMetrics<SpinSql> {
+        &self.metrics
     }
 }
 

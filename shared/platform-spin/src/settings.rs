@@ -7,15 +7,21 @@ use std::rc::Rc;
 use spin_sdk::variables::{self, Error};
 
 /// Every setting a function or this adapter may ask for. Spin names them in lower case.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 16] = [
     "ADMIN_TOKEN",
     "ALLOWED_STREAMS",
     "ALLOW_INSECURE_SCHEMAS",
+    "CORS_ORIGINS",
+    "ERROR_EVENTS_PER_MINUTE",
+    "ERROR_STREAM",
+    "EVENT_SERVICE",
     "MAX_EVENT_BYTES",
+    "PATH_PREFIXES",
     "PRODUCER_TOKENS",
     "SINK",
     "SQLITE_SYNCHRONOUS",
     "STREAM_CONFIG_TTL_MS",
+    "TEST_EVENTS",
     "TOPIC_PREFIX",
     "TRUSTED_PROXIES",
 ];

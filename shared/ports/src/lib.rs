@@ -6,12 +6,14 @@
 
 mod body;
 mod error;
+mod metrics;
 mod platform;
 mod registry;
 mod sql;
 
 pub use body::{Body, ByteStream};
 pub use error::{PortError, PortErrorKind};
+pub use metrics::{Metrics, Sample};
 pub use platform::{Background, Clock, Config, Diagnostics, Ids, Level, Platform, Timer};
 pub use registry::{Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig};
 pub use sql::{Row, Sql, SqlValue, Statement};

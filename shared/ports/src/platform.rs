@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use eventstar_event::time::Millis;
 
-use crate::{KeyValue, Queue, Registry, StreamLog};
+use crate::{KeyValue, Metrics, Queue, Registry, StreamLog};
 
 /// The time of day.
 pub trait Clock {
@@ -64,6 +64,8 @@ pub trait Platform: Clock + Ids + Timer + Background + Config + Diagnostics + Cl
     type Queue: Queue;
     /// The stream log.
     type Log: StreamLog;
+    /// The metrics.
+    type Metrics: Metrics;
 
     /// Edge KV.
     fn kv(&self) -> &Self::Kv;
@@ -73,4 +75,6 @@ pub trait Platform: Clock + Ids + Timer + Background + Config + Diagnostics + Cl
     fn queue(&self) -> &Self::Queue;
     /// The stream log.
     fn stream_log(&self) -> &Self::Log;
+    /// The metrics.
+    fn metrics(&self) -> &Self::Metrics;
 }

@@ -61,6 +61,22 @@ impl ConfigCache {
         self.younger_than(platform, MISS_TTL).await
     }
 
+    /// The config for events of `streams`: read again when it lacks one of them.
+    ///
+    /// # Errors
+    /// As [`ConfigCache::current`].
+    pub async fn with_streams<'s, P: Platform>(
+        &self,
+        platform: &P,
+        mut streams: impl Iterator<Item = &'s str>,
+    ) -> Result<Rc<Configs>, PortError> {
+        let configs = self.current(platform).await?;
+        if streams.all(|stream| configs.streams.stream(stream).is_some()) {
+            return Ok(configs);
+        }
+        self.refreshed(platform).await
+    }
+
     async fn younger_than<P: Platform>(&self, platform: &P, age: Millis) -> Result<Rc<Configs>, PortError> {
         let now = platform.now();
         let old = self

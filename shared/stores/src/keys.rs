@@ -25,3 +25,9 @@ pub fn uri(uri: &SchemaUri) -> String {
 pub fn versions(repository: &str, title: &str) -> String {
     format!("versions/v1/{repository}/{title}")
 }
+
+/// All titles and versions of one repository: an [`crate::IndexDocument`].
+#[must_use]
+pub fn index(repository: &str) -> String {
+    format!("index/v1/{repository}")
+}

@@ -6,6 +6,7 @@
 mod configs;
 pub mod keys;
 mod log;
+mod metrics;
 mod object;
 pub mod object_api;
 mod outbox;
@@ -16,12 +17,13 @@ mod stored;
 
 pub use configs::{ConfigCache, Configs};
 pub use log::SqlLog;
+pub use metrics::{SqlMetrics, metrics_object};
 pub use object::{LogObject, registry_object};
 pub use outbox::{OutboxMessage, SqlOutbox};
 pub use poll::follow_by_polling;
 pub use registry::SqlRegistry;
 pub use schemas::{SchemaCache, SchemaLookup, load_schema, read_through};
-pub use stored::{SchemaDocument, StreamConfigDocument, VersionsDocument, decode};
+pub use stored::{IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode};
 
 /// How often a follower hears that nothing happened.
 pub const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);

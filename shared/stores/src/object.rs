@@ -211,7 +211,7 @@ pub async fn registry_object<S: Sql, K: KeyValueWrite>(
     json(&answer)
 }
 
-fn json<T: Serialize>(answer: &T) -> Response<Body> {
+pub(crate) fn json<T: Serialize>(answer: &T) -> Response<Body> {
     match serde_json::to_vec(answer) {
         Ok(body) => Response::new(Body::from(body)),
         Err(error) => text(
@@ -221,7 +221,7 @@ fn json<T: Serialize>(answer: &T) -> Response<Body> {
     }
 }
 
-fn text(status: StatusCode, message: String) -> Response<Body> {
+pub(crate) fn text(status: StatusCode, message: String) -> Response<Body> {
     let mut response = Response::new(Body::from(message));
     *response.status_mut() = status;
     response

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_log::{Appended, LogName, Start};
-use eventstar_ports::{PortError, PortErrorKind, Published, RegistryError, RegistryRequest};
+use eventstar_ports::{PortError, PortErrorKind, Published, RegistryError, RegistryRequest, Sample};
 use http::{Method, Request, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +90,31 @@ pub fn registry_result(status: StatusCode, body: &[u8]) -> Result<Published, Reg
             detail: error.to_string(),
         })
     })
+}
+
+/// Adds `samples` to the metrics.
+#[must_use]
+pub fn add_metrics_request(samples: &[Sample]) -> Request<Bytes> {
+    request("/metrics", serde_json::to_vec(samples).unwrap_or_default())
+}
+
+/// Reads the metrics.
+#[must_use]
+pub fn read_metrics_request() -> Request<Bytes> {
+    let mut request = request("/metrics", Vec::new());
+    *request.method_mut() = Method::GET;
+    request
+}
+
+/// Reads the answer to either: the metrics, or none.
+///
+/// # Errors
+/// `Unavailable` for 429 and 5xx, `Rejected` for the rest.
+pub fn metrics_result(status: StatusCode, body: &[u8]) -> Result<Vec<Sample>, PortError> {
+    if status != StatusCode::OK {
+        return Err(failure("metrics", status, body));
+    }
+    serde_json::from_slice(body).map_err(|error| PortError::corrupt("metrics", error.to_string()))
 }
 
 fn failure(port: &'static str, status: StatusCode, body: &[u8]) -> PortError {

@@ -17,7 +17,9 @@ use futures_util::StreamExt;
 use serde_json::value::RawValue;
 
 use crate::keys;
-use crate::stored::{FORMAT, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode};
+use crate::stored::{
+    FORMAT, IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode,
+};
 
 /// Most schemas in one request: each takes four KV writes, and Workers allow 1,000 KV operations an invocation.
 const MAX_SCHEMAS: usize = 100;
@@ -192,11 +194,35 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
                 }
             }
         }
+        if !by_title.is_empty() {
+            statements.push(self.plan_index(repository, &by_title).await?);
+        }
         for (title, fresh) in by_title {
             self.plan_title(repository, &before, title, &fresh, now, statements)
                 .await?;
         }
         Ok(unchanged)
+    }
+
+    async fn plan_index(
+        &self,
+        repository: &str,
+        by_title: &BTreeMap<&str, Vec<&SchemaFile>>,
+    ) -> Result<Statement, RegistryError> {
+        let key = keys::index(repository);
+        let mut index = match self.value(&key).await? {
+            Some(value) => decode::<IndexDocument>(&key, &value)?,
+            None => IndexDocument {
+                v: FORMAT,
+                titles: BTreeMap::new(),
+            },
+        };
+        for (title, fresh) in by_title {
+            let versions = index.titles.entry((*title).to_owned()).or_default();
+            versions.extend(fresh.iter().map(|schema| schema.version.clone()));
+            versions.sort_by_key(|version| semver::Version::parse(version).ok());
+        }
+        Ok(upsert(&key, encode(&key, &index)?))
     }
 
     async fn plan_title(

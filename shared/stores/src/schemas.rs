@@ -4,7 +4,7 @@
 //! remembered for 5 s. Nothing of one request is awaited by another: a request that finds nothing in the
 //! cache loads for itself, and within one request the caller loads each schema once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -49,7 +49,9 @@ struct Cached {
 #[derive(Debug, Default)]
 pub struct SchemaCache {
     entries: RefCell<HashMap<SchemaUri, Cached>>,
-    uses: std::cell::Cell<u64>,
+    uses: Cell<u64>,
+    hits: Cell<u64>,
+    misses: Cell<u64>,
 }
 
 impl SchemaCache {
@@ -61,6 +63,12 @@ impl SchemaCache {
         self.uses.set(self.uses.get() + 1);
         cached.used = self.uses.get();
         Some(cached.lookup.clone())
+    }
+
+    /// How many lookups found their schema here, and how many did not, since this was last asked.
+    #[must_use]
+    pub fn take_counts(&self) -> (u64, u64) {
+        (self.hits.take(), self.misses.take())
     }
 
     fn put(&self, uri: SchemaUri, lookup: SchemaLookup, now: Millis) {
@@ -99,8 +107,10 @@ pub async fn load_schema<P: Platform>(
     uri: &SchemaUri,
 ) -> Result<SchemaLookup, PortError> {
     if let Some(known) = cache.get(uri, platform.now()) {
+        cache.hits.set(cache.hits.get() + 1);
         return Ok(known);
     }
+    cache.misses.set(cache.misses.get() + 1);
     let key = keys::uri(uri);
     let lookup = match read_through(platform, &key).await? {
         None => SchemaLookup::Unknown,

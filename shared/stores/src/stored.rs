@@ -1,5 +1,7 @@
 //! What stands under the keys of edge KV.
 
+use std::collections::BTreeMap;
+
 use eventstar_event::time::Millis;
 use eventstar_ports::PortError;
 use serde::de::DeserializeOwned;
@@ -36,6 +38,15 @@ pub struct VersionsDocument {
     pub v: u32,
     /// `x.y.z`, ascending by semver.
     pub versions: Vec<String>,
+}
+
+/// What a repository holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexDocument {
+    /// The format's version.
+    pub v: u32,
+    /// Versions by title, ascending by semver.
+    pub titles: BTreeMap<String, Vec<String>>,
 }
 
 /// The stream config.
@@ -77,6 +88,9 @@ mod tests {
         let config = r#"{"v":1,"version":3,"published":5,"config":{"b":1.0,"a":{}}}"#;
         let read: StreamConfigDocument = decode("k", config.as_bytes()).unwrap();
         assert_eq!(encode("k", &read).unwrap(), config.as_bytes());
+        let index = r#"{"v":1,"titles":{"a/b":["1.0.0","1.10.0"]}}"#;
+        let read: IndexDocument = decode("k", index.as_bytes()).unwrap();
+        assert_eq!(encode("k", &read).unwrap(), index.as_bytes());
         let versions = r#"{"v":1,"versions":["1.0.0"]}"#;
         let read: VersionsDocument = decode("k", versions.as_bytes()).unwrap();
         assert_eq!(encode("k", &read).unwrap(), versions.as_bytes());

@@ -1,5 +1,6 @@
 //! The settings of one stream, typed: what intake and the relay act on.
 
+use eventstar_event::SchemaUri;
 use serde_json::{Map, Value};
 
 /// What an answer of 201 waits for.
@@ -15,6 +16,8 @@ pub enum Accept {
 /// The settings of one stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stream {
+    /// What it is configured under: its name, or the regex that matches it.
+    pub key: String,
     /// The title a schema must have for its events to enter the stream.
     pub schema_title: Option<String>,
     /// The topics a reader reads; intake writes to the first.
@@ -29,6 +32,15 @@ pub struct Stream {
     pub message_key_fields: Vec<(String, Vec<String>)>,
     /// The members intake fills from HTTP headers: path of the event's member, name of the header in lower case.
     pub header_fields: Vec<(Vec<String>, String)>,
+    /// Whether `experiment.subject_id` comes from the header `X-Experiment-Enrollments`
+    /// (`producers.eventgate.use_edge_uniques`).
+    pub edge_uniques: bool,
+    /// The event service that takes the stream's events (`destination_event_service`); any when `None`.
+    pub event_service: Option<String>,
+    /// The schema URIs of legacy EventLogging events, by revision (`producers.eventlogging.revisions`).
+    pub legacy_revisions: Vec<(String, String)>,
+    /// The schema URI of legacy EventLogging events of other revisions (`producers.eventlogging.schema_uri`).
+    pub legacy_schema_uri: Option<String>,
     /// Whether producers need a bearer token.
     pub token_required: bool,
     /// The names of the tokens that may produce; empty for any.
@@ -51,7 +63,12 @@ impl Stream {
                 .and_then(|n| u32::try_from(n).ok())
         };
         let keys = settings.get("message_key_fields").and_then(Value::as_object);
+        let legacy = producers.and_then(|producers| producers.get("eventlogging"));
+        let revisions = legacy
+            .and_then(|legacy| legacy.get("revisions"))
+            .and_then(Value::as_object);
         Self {
+            key: text("stream").unwrap_or_default().to_owned(),
             schema_title: text("schema_title").map(str::to_owned),
             topics,
             accept: if text("accept") == Some("queue") {
@@ -72,6 +89,19 @@ impl Stream {
                 })
                 .collect(),
             header_fields: header_fields(producers),
+            edge_uniques: producers
+                .and_then(|producers| producers.pointer("/eventgate/use_edge_uniques"))
+                .is_some_and(|on| *on == Value::Bool(true)),
+            event_service: text("destination_event_service").map(str::to_owned),
+            legacy_revisions: revisions
+                .into_iter()
+                .flatten()
+                .filter_map(|(revision, uri)| Some((revision.clone(), uri.as_str()?.to_owned())))
+                .collect(),
+            legacy_schema_uri: legacy
+                .and_then(|legacy| legacy.get("schema_uri"))
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             token_required: producers.and_then(|p| p.get("auth")).and_then(Value::as_str) == Some("token"),
             tokens: strings(producers.and_then(|p| p.get("tokens"))),
         }
@@ -195,10 +225,39 @@ pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String
                 return wrong(&format!("{pointer}/{field}"), "the name of a header, or false");
             }
         }
+        check_legacy(producers.get("eventlogging"))?;
         let names = |value: &Value| value.as_array().is_some_and(|v| v.iter().all(Value::is_string));
         if producers.get("tokens").is_some_and(|tokens| !names(tokens)) {
             return wrong("/producers/tokens", "an array of token names");
         }
     }
     Ok(())
+}
+
+/// `producers.eventlogging`: `{"schema_uri": "/a/1.0.0", "revisions": {"123": "/a/1.0.0"}}`.
+fn check_legacy(settings: Option<&Value>) -> Result<(), (String, String)> {
+    const POINTER: &str = "/producers/eventlogging";
+    let Some(settings) = settings.filter(|settings| !settings.is_null()) else {
+        return Ok(());
+    };
+    let is_uri = |value: &Value| value.as_str().is_some_and(|uri| SchemaUri::parse(uri).is_ok());
+    let wrong =
+        |below: &str, expected: &str| Err((format!("{POINTER}{below}"), format!("expected {expected}")));
+    let Some(settings) = settings.as_object() else {
+        return wrong("", "a map");
+    };
+    if settings.get("schema_uri").is_some_and(|uri| !is_uri(uri)) {
+        return wrong(
+            "/schema_uri",
+            "a schema URI, for example /analytics/legacy/test/1.2.0",
+        );
+    }
+    match settings.get("revisions") {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::Object(revisions)) => match revisions.iter().find(|(_, uri)| !is_uri(uri)) {
+            Some((revision, _)) => wrong(&format!("/revisions/{revision}"), "a schema URI"),
+            None => Ok(()),
+        },
+        Some(_) => wrong("/revisions", "a map from revision to schema URI"),
+    }
 }

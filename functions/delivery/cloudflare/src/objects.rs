@@ -1,9 +1,9 @@
-//! The Durable Objects: the stream log and the registry.
+//! The Durable Objects: the stream log, the registry and the metrics.
 
 use std::rc::Rc;
 
 use eventstar_platform_cloudflare::{DoSql, EdgeKv, JsTimer, serve_object};
-use eventstar_stores::{LogObject, registry_object};
+use eventstar_stores::{LogObject, metrics_object, registry_object};
 // `durable_object` expands to paths that start at `wasm_bindgen`.
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
 
@@ -49,5 +49,24 @@ impl DurableObject for RegistryObject {
             registry_object(sql, kv, request, now)
         })
         .await
+    }
+}
+
+/// The metrics of all isolates.
+#[durable_object(fetch)]
+pub struct MetricsObject {
+    state: Rc<State>,
+}
+
+impl DurableObject for MetricsObject {
+    fn new(state: State, _env: Env) -> Self {
+        Self {
+            state: Rc::new(state),
+        }
+    }
+
+    async fn fetch(&self, request: Request) -> Result<Response> {
+        let sql = DoSql::new(&self.state);
+        serve_object(request, &self.state, |request, _now| metrics_object(sql, request)).await
     }
 }

@@ -115,6 +115,16 @@ fn a_uri_leads_to_the_first_repository_that_has_it() {
             KeyValue::get(&memory, keys::REPOSITORIES).await.unwrap().unwrap(),
             br#"["one","two"]"#
         );
+        for repository in ["one", "two"] {
+            let index = KeyValue::get(&memory, &keys::index(repository)).await.unwrap();
+            let index: serde_json::Value = serde_json::from_slice(&index.unwrap()).unwrap();
+            assert!(
+                index["titles"]
+                    .as_object()
+                    .is_some_and(|titles| !titles.is_empty()),
+                "{index}"
+            );
+        }
     });
 }
 

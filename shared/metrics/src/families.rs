@@ -1,0 +1,58 @@
+//! What is counted, over all functions.
+
+/// How a family is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// Durations in [`BOUNDS_MS`].
+    Histogram,
+}
+
+/// A family of metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct Family {
+    /// Its name.
+    pub name: &'static str,
+    /// How it is counted.
+    pub kind: Kind,
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// The upper bounds of a histogram's buckets, in milliseconds.
+pub const BOUNDS_MS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 10_000];
+
+/// All families.
+pub const FAMILIES: &[Family] = &[
+    Family {
+        name: "eventstar_intake_events_total",
+        kind: Kind::Counter,
+        help: "Events by stream (the stream config's name; unknown for all others) and what became of them.",
+    },
+    Family {
+        name: "eventstar_intake_requests_total",
+        kind: Kind::Counter,
+        help: "Requests that produce events, by HTTP status.",
+    },
+    Family {
+        name: "eventstar_intake_request_duration_seconds",
+        kind: Kind::Histogram,
+        help: "Time to the answer of requests that produce events. On Cloudflare Workers the clock stands still while code runs, so it covers I/O only.",
+    },
+    Family {
+        name: "eventstar_intake_schema_cache_total",
+        kind: Kind::Counter,
+        help: "Schemas asked for, by whether the isolate had them compiled.",
+    },
+    Family {
+        name: "eventstar_intake_error_events_dropped_total",
+        kind: Kind::Counter,
+        help: "Error events over the stream's budget.",
+    },
+    Family {
+        name: "eventstar_intake_error_events_lost_total",
+        kind: Kind::Counter,
+        help: "Error events that could not be stored: is the error stream configured?",
+    },
+];

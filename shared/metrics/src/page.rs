@@ -1,0 +1,123 @@
+//! `/metrics`.
+
+use std::fmt::Write as _;
+
+use eventstar_http_api::{Access, Principal, Request, Response, error, text};
+use eventstar_ports::{Level, Metrics as _, Platform, Sample};
+use http::StatusCode;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+
+use crate::families::{FAMILIES, Kind};
+use crate::seconds;
+
+/// Answers a scrape; it needs the admin token.
+pub async fn page<P: Platform>(platform: &P, request: &Request) -> Response {
+    match Principal::of(request.headers(), platform).admin() {
+        Access::Granted => {}
+        Access::TokenMissing => {
+            let detail = "metrics need the admin token: send Authorization: Bearer <token>";
+            let mut response = error(
+                request,
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Unauthorized",
+                detail,
+            );
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            return response;
+        }
+        Access::Refused => {
+            let detail = "the token sent may not read metrics: use the admin token";
+            return error(request, StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail);
+        }
+    }
+    match platform.metrics().read().await {
+        Ok(samples) => text(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            render(&samples),
+        ),
+        Err(port_error) => {
+            platform.log(Level::Error, &port_error.to_string());
+            let detail = "metrics cannot be read now: try again";
+            error(
+                request,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Service Unavailable",
+                detail,
+            )
+        }
+    }
+}
+
+/// The text of all samples, in the order of the families.
+#[must_use]
+pub fn render(samples: &[Sample]) -> String {
+    let mut out = String::new();
+    for family in FAMILIES {
+        let kind = match family.kind {
+            Kind::Counter => "counter",
+            Kind::Histogram => "histogram",
+        };
+        // Writing to a text cannot fail.
+        let _ = writeln!(
+            out,
+            "# HELP {} {}\n# TYPE {} {kind}",
+            family.name, family.help, family.name
+        );
+        let mut of_family: Vec<&Sample> = samples
+            .iter()
+            .filter(|sample| sample.name == family.name)
+            .collect();
+        of_family.sort_by_key(|sample| order(&sample.labels));
+        for sample in of_family {
+            let _ = match family.kind {
+                Kind::Counter => writeln!(out, "{}{} {}", family.name, braced(&sample.labels), sample.value),
+                Kind::Histogram => histogram(&mut out, family.name, sample),
+            };
+        }
+    }
+    out
+}
+
+fn braced(labels: &str) -> String {
+    if labels.is_empty() {
+        String::new()
+    } else {
+        format!("{{{labels}}}")
+    }
+}
+
+fn histogram(out: &mut String, name: &str, sample: &Sample) -> std::fmt::Result {
+    let (outer, last) = sample.labels.rsplit_once(',').unwrap_or(("", &sample.labels));
+    if last == "sum" {
+        return writeln!(out, "{name}_sum{} {}", braced(outer), seconds(sample.value));
+    }
+    writeln!(out, "{name}_bucket{} {}", braced(&sample.labels), sample.value)?;
+    if last == "le=\"+Inf\"" {
+        writeln!(out, "{name}_count{} {}", braced(outer), sample.value)?;
+    }
+    Ok(())
+}
+
+/// Buckets by their bound, then the sum.
+fn order(labels: &str) -> (String, u64) {
+    let (outer, last) = labels.rsplit_once(',').unwrap_or(("", labels));
+    let bound = last
+        .strip_prefix("le=\"")
+        .and_then(|bound| bound.strip_suffix('"'));
+    match bound {
+        Some("+Inf") => (outer.to_owned(), u64::MAX - 1),
+        Some(bound) => {
+            let millis = crate::BOUNDS_MS
+                .into_iter()
+                .find(|millis| seconds(*millis) == bound);
+            (outer.to_owned(), millis.unwrap_or(u64::MAX - 2))
+        }
+        None if last == "sum" => (outer.to_owned(), u64::MAX),
+        None => (labels.to_owned(), 0),
+    }
+}

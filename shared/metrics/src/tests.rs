@@ -1,0 +1,111 @@
+use bytes::Bytes;
+use eventstar_platform_memory::{Fault, Memory};
+use eventstar_ports::Body;
+
+use super::*;
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    pollster::block_on(future)
+}
+
+async fn scrape(memory: &Memory) -> String {
+    let mut request = eventstar_http_api::Request::new(Bytes::new());
+    request
+        .headers_mut()
+        .insert("authorization", "Bearer root".parse().unwrap());
+    let Body::Full(body) = page(memory, &request).await.into_body() else {
+        panic!("streams")
+    };
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+#[test]
+fn what_isolates_count_is_added_up_in_prometheus_text() {
+    run(async {
+        let memory = Memory::new().with("ADMIN_TOKEN", "root");
+        for _isolate in 0..2 {
+            let counters = Rc::new(Counters::default());
+            counters.add(
+                "eventstar_intake_events_total",
+                &[("stream", "a\"b"), ("outcome", "accepted")],
+                3,
+            );
+            counters.observe("eventstar_intake_request_duration_seconds", &[], 7);
+            counters.flush_soon(&memory);
+            memory.run_background().await;
+        }
+        let text = scrape(&memory).await;
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(
+            lines,
+            [
+                "eventstar_intake_events_total{stream=\"a\\\"b\",outcome=\"accepted\"} 6",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"0.01\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"0.025\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"0.05\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"0.1\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"0.25\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"0.5\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"1\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"2.5\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"10\"} 2",
+                "eventstar_intake_request_duration_seconds_bucket{le=\"+Inf\"} 2",
+                "eventstar_intake_request_duration_seconds_count 2",
+                "eventstar_intake_request_duration_seconds_sum 0.014",
+            ]
+        );
+        assert!(text.starts_with("# HELP eventstar_intake_events_total "));
+    });
+}
+
+#[test]
+fn what_the_store_refuses_is_kept_for_the_next_flush() {
+    run(async {
+        let memory = Memory::new().with("ADMIN_TOKEN", "root");
+        let counters = Rc::new(Counters::default());
+        counters.add("eventstar_intake_error_events_lost_total", &[], 1);
+        memory.fail("metrics", Fault::Before);
+        counters.flush(&memory).await;
+        memory.heal();
+        counters.add("eventstar_intake_error_events_lost_total", &[], 2);
+        counters.flush_soon(&memory);
+        // One flush is enough, however many requests there are.
+        counters.flush_soon(&memory);
+        memory.run_background().await;
+        counters.flush(&memory).await;
+        assert!(
+            scrape(&memory)
+                .await
+                .contains("eventstar_intake_error_events_lost_total 3\n")
+        );
+    });
+}
+
+#[test]
+fn a_scrape_needs_the_admin_token() {
+    run(async {
+        let memory = Memory::new()
+            .with("ADMIN_TOKEN", "root")
+            .with("PRODUCER_TOKENS", "a=b");
+        for (token, status) in [
+            ("", 401),
+            ("Bearer b", 403),
+            ("Bearer x", 403),
+            ("Bearer root", 200),
+        ] {
+            let mut request = eventstar_http_api::Request::new(Bytes::new());
+            if !token.is_empty() {
+                request
+                    .headers_mut()
+                    .insert("authorization", token.parse().unwrap());
+            }
+            assert_eq!(page(&memory, &request).await.status(), status, "{token}");
+        }
+        memory.fail("metrics", Fault::Before);
+        let mut request = eventstar_http_api::Request::new(Bytes::new());
+        request
+            .headers_mut()
+            .insert("authorization", "Bearer root".parse().unwrap());
+        assert_eq!(page(&memory, &request).await.status(), 503);
+    });
+}
