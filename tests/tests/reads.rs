@@ -54,7 +54,7 @@ fn a_schema_is_served_as_the_yaml_text_that_was_published() {
         "test/event/1.0.0",
         "test/event/1.1.0",
         "shop/order/1.0.0",
-        "error/1.0.0",
+        "error/2.1.0",
     ] {
         let text = example(&format!("{path}.yaml"));
         assert_eq!(schema(&format!("{path}.yaml")).text(), text, "{path}.yaml");

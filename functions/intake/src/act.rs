@@ -32,20 +32,23 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
     for (place, decided) in decided.into_iter().enumerate() {
         match decided {
             Decided::Refuse(outcome) => outcomes.push(outcome),
-            Decided::Accept { log, answer, .. } if too_many_logs(&appends, &queued, &log) => {
+            Decided::Accept {
+                log, answer, stream, ..
+            } if too_many_logs(&appends, &queued, &log) => {
                 let message = format!(
                     "the request names more than {MAX_LOGS} different streams or partitions: split it"
                 );
-                outcomes.push(Outcome::failed(
-                    answer,
-                    Failure::client("too_many_streams", message),
-                ));
+                outcomes.push(Outcome {
+                    stream: Some(stream),
+                    ..Outcome::failed(answer, Failure::client("too_many_streams", message))
+                });
             }
             Decided::Accept {
                 log,
                 accept,
                 envelope,
                 answer,
+                stream,
             } => {
                 let groups = if accept == Accept::Queue {
                     &mut queued
@@ -58,6 +61,7 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
                 outcomes.push(Outcome {
                     event: answer,
                     failure: None,
+                    stream: Some(stream),
                 });
             }
         }

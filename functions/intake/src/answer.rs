@@ -1,8 +1,11 @@
 //! What became of the events, and the answer that tells it.
 
+use std::rc::Rc;
+
 use eventstar_event::JsonError;
 use eventstar_http_api::{Response, empty, json, retry_after};
 use eventstar_ports::{Level, Platform, PortError, PortErrorKind};
+use eventstar_stream_config::Stream;
 use eventstar_validation::{AjvError, errors_text};
 use http::StatusCode;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
@@ -84,6 +87,30 @@ impl Failure {
         }
     }
 
+    /// The `error_type` of its error event; EventGate's names where it has one.
+    pub(crate) fn error_type(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "ValidationError",
+            Self::TokenMissing { .. } | Self::TokenRefused { .. } => "UnauthorizedProducerError",
+            Self::TooLarge { .. } => "EventTooLargeError",
+            Self::Ours { .. } => "DeliveryError",
+            Self::Client { code, .. } => match *code {
+                "unknown_schema" | "broken_schema" | "insecure_schema" | "too_many_schemas" => {
+                    "EventSchemaLoadError"
+                }
+                "schema_uri_not_text" | "missing_field" => "EventSchemaUriExtractionError",
+                "unknown_stream"
+                | "stream_without_schema_title"
+                | "schema_not_allowed_in_stream"
+                | "schema_without_title" => "UnauthorizedSchemaForStreamError",
+                "not_enrolled" => "HoistingError",
+                "malformed_enrollments" => "MalformedHeaderError",
+                "malformed_beacon" | "missing_schema" => "MalformedBeaconError",
+                _ => "EventInvalidError",
+            },
+        }
+    }
+
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Invalid(errors) => errors_text(errors),
@@ -107,6 +134,8 @@ pub(crate) struct Outcome {
     pub(crate) event: String,
     /// `None` when it was accepted.
     pub(crate) failure: Option<Failure>,
+    /// Its stream, where that is configured.
+    pub(crate) stream: Option<Rc<Stream>>,
 }
 
 impl Outcome {
@@ -114,7 +143,13 @@ impl Outcome {
         Self {
             event,
             failure: Some(failure),
+            stream: None,
         }
+    }
+
+    /// What metrics call its stream: the stream config's name, so that producers cannot make up names.
+    pub(crate) fn label(&self) -> &str {
+        self.stream.as_ref().map_or("unknown", |stream| &stream.key)
     }
 }
 
@@ -162,11 +197,7 @@ pub(crate) fn answer<P: Platform>(platform: &P, outcomes: &[Outcome], representa
         .iter()
         .filter_map(|outcome| outcome.failure.as_ref())
         .collect();
-    let status = match failures.len() {
-        0 => StatusCode::CREATED,
-        failed if failed < outcomes.len() => StatusCode::MULTI_STATUS,
-        _ => status_of(&failures),
-    };
+    let status = status(outcomes.len(), &failures);
     let mut response = match status {
         _ if representation => results(status, outcomes),
         StatusCode::CREATED => empty(status),
@@ -209,6 +240,15 @@ fn failures_by_kind(status: StatusCode, outcomes: &[Outcome]) -> Response {
             error,
         },
     )
+}
+
+/// The status for `total` events and those that failed.
+pub(crate) fn status(total: usize, failures: &[&Failure]) -> StatusCode {
+    match failures.len() {
+        0 => StatusCode::CREATED,
+        failed if failed < total => StatusCode::MULTI_STATUS,
+        _ => status_of(failures),
+    }
 }
 
 /// The status when no event was accepted.

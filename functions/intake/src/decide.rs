@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use eventstar_delivery::DEAD_LETTER_TOPIC;
 use eventstar_event::json::quote;
@@ -10,7 +11,7 @@ use eventstar_event::time::{Millis, to_iso};
 use eventstar_event::{Envelope, EventText, JsonError, SchemaUri, StreamName, Topic};
 use eventstar_http_api::{Access, Principal};
 use eventstar_log::LogName;
-use eventstar_ports::{Level, Platform};
+use eventstar_ports::{Config, Level, Platform};
 use eventstar_stores::SchemaLookup;
 use eventstar_stream_config::{Accept, Stream};
 use eventstar_validation::Schema;
@@ -18,6 +19,7 @@ use serde_json::Value;
 
 use crate::answer::{Failure, Outcome};
 use crate::enrich::{self, Said};
+use crate::enrollments;
 use crate::gather::Gathered;
 use crate::limits::{MAX_NAME_SHOWN, MAX_SCHEMAS};
 
@@ -68,6 +70,7 @@ pub(crate) enum Decided {
         accept: Accept,
         envelope: Envelope,
         answer: String,
+        stream: Rc<Stream>,
     },
     /// Nothing: the answer tells why.
     Refuse(Outcome),
@@ -158,11 +161,13 @@ pub(crate) fn decide<P: Platform>(
             }
             Received::Event(event) => {
                 let sent = event.text.clone();
+                let stream = event.stream.as_deref().and_then(|stream| gathered.stream(stream));
                 match judge(platform, sender, gathered, *event, now, prefix.as_deref()) {
                     Ok(decided) => decided,
-                    Err((schema, failure)) => {
-                        Decided::Refuse(Outcome::failed(with_defaults(sent, schema), failure))
-                    }
+                    Err((schema, failure)) => Decided::Refuse(Outcome {
+                        stream,
+                        ..Outcome::failed(with_defaults(sent, schema), failure)
+                    }),
                 }
             }
         })
@@ -223,7 +228,8 @@ fn judge<'g, P: Platform>(
     };
     let config = match &stream {
         Some(stream) => Some(
-            allowed(&sender.principal, gathered, schema, &uri, stream).map_err(|failure| (None, failure))?,
+            allowed(platform, &sender.principal, gathered, schema, &uri, stream)
+                .map_err(|failure| (None, failure))?,
         ),
         None => None,
     };
@@ -236,6 +242,10 @@ fn judge<'g, P: Platform>(
         &mut value,
         now,
     );
+    if config.as_ref().is_some_and(|config| config.edge_uniques) {
+        enrollments::hoist(schema, &sender.said, &mut text, &mut value)
+            .map_err(|failure| (Some(schema), failure))?;
+    }
     schema.fill_defaults(&mut value, &mut text);
     schema
         .validate(&value)
@@ -261,23 +271,31 @@ fn judge<'g, P: Platform>(
         accept: config.accept,
         envelope,
         answer: text.into_string(),
+        stream: config,
     })
 }
 
 /// Whether the schema may enter the stream, and the caller may produce to it. The texts are eventgate-wikimedia's,
 /// with what to do added.
 fn allowed(
+    settings: &impl Config,
     principal: &Principal,
     gathered: &Gathered,
     schema: &Schema,
     uri: &SchemaUri,
     stream: &str,
-) -> Result<std::rc::Rc<Stream>, Failure> {
+) -> Result<Rc<Stream>, Failure> {
     let configs = gathered.configs.as_ref().map_err(Failure::ours)?;
     let shown = shorten(stream);
     let about = format!("event of schema at {uri} destined to stream {shown}");
     let reserved = stream == DEAD_LETTER_TOPIC || StreamName::parse(stream).is_err();
-    let Some(config) = configs.streams.stream(stream).filter(|_| !reserved) else {
+    let service = settings.get("EVENT_SERVICE");
+    let ours = |config: &Rc<Stream>| service.is_none() || config.event_service == service;
+    let Some(config) = configs
+        .streams
+        .stream(stream)
+        .filter(|config| !reserved && ours(config))
+    else {
         let message = format!(
             "{about} is not allowed in stream; {shown} is not configured. Add it to the stream config, or correct meta.stream"
         );

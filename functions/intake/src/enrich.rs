@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 /// Longest text taken from a header, in characters.
-const MAX_HEADER_CHARS: usize = 400;
+pub(crate) const MAX_HEADER_CHARS: usize = 400;
 
 /// What a request says of all its events, beside them.
 #[derive(Debug, Clone, Default)]
@@ -27,19 +27,50 @@ pub(crate) struct Said {
     stream: Option<String>,
     /// Header values by name.
     headers: HashMap<String, String>,
+    /// `X-Experiment-Enrollments`, whole.
+    enrollments: Option<String>,
     /// The client's address.
     client_ip: Option<IpAddr>,
 }
 
 impl Said {
+    /// By its query and its headers.
     pub(crate) fn by(request: &Request, config: &impl Config) -> Self {
         let parameter = |name| query_value(request.uri(), name).filter(|value| !value.is_empty());
         Self {
             schema_uri: parameter("schema_uri"),
             stream: parameter("stream"),
+            ..Self::by_headers(request, config)
+        }
+    }
+
+    /// By its headers alone, where the query is the event.
+    pub(crate) fn by_headers(request: &Request, config: &impl Config) -> Self {
+        Self {
+            schema_uri: None,
+            stream: None,
             headers: texts(request.headers()),
+            enrollments: request
+                .headers()
+                .get("x-experiment-enrollments")
+                .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
             client_ip: client_ip(request, config),
         }
+    }
+
+    /// The value of a header, cut to 400 characters.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// The header that names the experiments someone takes part in.
+    pub(crate) fn enrollments(&self) -> Option<&str> {
+        self.enrollments.as_deref()
+    }
+
+    /// The client's address.
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
+        self.client_ip
     }
 
     /// Gives an event the schema URI and the stream of the query, where it has none.

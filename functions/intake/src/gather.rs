@@ -6,6 +6,7 @@ use std::rc::Rc;
 use eventstar_event::SchemaUri;
 use eventstar_ports::{Platform, PortError};
 use eventstar_stores::{Configs, SchemaLookup, load_schema};
+use eventstar_stream_config::Stream;
 use futures_util::future::join_all;
 
 use crate::Isolate;
@@ -19,6 +20,13 @@ const LOADS_AT_ONCE: usize = 6;
 pub(crate) struct Gathered {
     pub(crate) schemas: HashMap<SchemaUri, Result<SchemaLookup, PortError>>,
     pub(crate) configs: Result<Rc<Configs>, PortError>,
+}
+
+impl Gathered {
+    /// The settings of a stream, where it is configured.
+    pub(crate) fn stream(&self, name: &str) -> Option<Rc<Stream>> {
+        self.configs.as_ref().ok()?.streams.stream(name)
+    }
 }
 
 pub(crate) async fn gather<P: Platform>(
@@ -40,19 +48,9 @@ pub(crate) async fn gather<P: Platform>(
     }
     Gathered {
         schemas,
-        configs: configs(isolate, platform, received).await,
+        configs: isolate
+            .configs
+            .with_streams(platform, received.iter().filter_map(Received::stream))
+            .await,
     }
-}
-
-async fn configs<P: Platform>(
-    isolate: &Isolate,
-    platform: &P,
-    received: &[Received<'_>],
-) -> Result<Rc<Configs>, PortError> {
-    let configs = isolate.configs.current(platform).await?;
-    let known = |stream: &str| configs.streams.stream(stream).is_some();
-    if received.iter().filter_map(Received::stream).all(known) {
-        return Ok(configs);
-    }
-    isolate.configs.refreshed(platform).await
 }

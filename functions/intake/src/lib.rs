@@ -1,4 +1,4 @@
-//! `intake`: events in. Replaces EventGate.
+//! `intake`: events in. Replaces EventGate, the EventLogging beacon and eventlogging-service-eventbus.
 //!
 //! `POST /v1/events` (and `/v2/events`) takes one event or an array, validates each against its schema and its stream's
 //! config, and answers as EventGate does once the events are durable: 201 all, 207 some, 400 none (the client's fault),
@@ -9,26 +9,38 @@
 
 mod act;
 mod answer;
+mod beacon;
 mod body;
+mod cors;
 mod decide;
 mod enrich;
+mod enrollments;
+mod errors;
+mod eventbus;
 mod gather;
 mod limits;
+mod metrics;
 mod results;
+mod routes;
 
+use std::future::Future;
 use std::rc::Rc;
 
 use eventstar_event::json::split_body;
 use eventstar_http_api::{
-    Principal, Request, Response, common_headers, empty, error, info, method_not_allowed, query_value, route,
+    Principal, Request, Response, common_headers, empty, error, info, json, method_not_allowed, not_found,
+    query_value, route,
 };
-use eventstar_ports::Platform;
+use eventstar_ports::{Config, Platform};
 use eventstar_stores::{ConfigCache, SchemaCache};
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 
+use answer::Outcome;
 use decide::Sender;
 use enrich::Said;
+use errors::Refused;
+use routes::Endpoint;
 
 pub use limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_EVENT_BYTES};
 
@@ -37,37 +49,102 @@ pub use limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_EVENT_BYTES};
 pub struct Isolate {
     schemas: SchemaCache,
     configs: ConfigCache,
+    error_budget: errors::Budget,
+    metrics: metrics::Metrics,
 }
 
 /// Answers a request.
 pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
-    let routed = route("intake", request.uri());
-    let response = match routed.path.trim_end_matches('/') {
-        "/v1/events" | "/v2/events" => match *request.method() {
-            Method::POST => post(isolate, platform, &request).await,
-            Method::OPTIONS => preflight(),
-            _ => method_not_allowed(&request, "POST"),
-        },
-        _ => info(
+    let path = within(&platform, route("intake", request.uri()).path);
+    let response = match routes::find(path) {
+        _ if path == "/metrics" => eventstar_metrics::page(&platform, &request).await,
+        None => not_found(&request),
+        Some(found) if *request.method() == Method::OPTIONS => preflight(found.allow),
+        Some(found) if !allows(found.allow, request.method()) => method_not_allowed(&request, found.allow),
+        Some(found) => answer(isolate, &platform, &request, found.endpoint, path).await,
+    };
+    isolate.metrics.flush_soon(&platform);
+    cors::credentials(common_headers(response, "post"), &request, &platform)
+}
+
+async fn answer<P: Platform>(
+    isolate: &Rc<Isolate>,
+    platform: &P,
+    request: &Request,
+    endpoint: Endpoint,
+    path: &str,
+) -> Response {
+    match endpoint {
+        Endpoint::Events => counted(isolate, platform, post(isolate, platform, request)).await,
+        Endpoint::EventBusEvents => {
+            counted(isolate, platform, eventbus::produce(isolate, platform, request)).await
+        }
+        Endpoint::TestEvents => test_events(isolate, platform, request).await,
+        Endpoint::Beacon => beacon::beacon(isolate, platform, request),
+        Endpoint::EventBusTopics => eventbus::topics(isolate, platform, request).await,
+        Endpoint::EventBusSchemas => eventbus::schemas(platform, request, path).await,
+        Endpoint::Spec if query_value(request.uri(), "spec").is_some() => {
+            json(StatusCode::OK, &routes::spec())
+        }
+        Endpoint::Spec => not_found(request),
+        Endpoint::Info => info(
             "intake",
             "Event intake: validates events and makes them durable.",
-            routed.path,
-            &request,
+            path,
+            request,
         ),
-    };
-    common_headers(response, "post")
+    }
+}
+
+/// The path below one of the `PATH_PREFIXES`: names of a site's own, that no list of trackers knows.
+fn within<'p>(config: &impl Config, path: &'p str) -> &'p str {
+    let prefixes = config.get("PATH_PREFIXES").unwrap_or_default();
+    let rest = prefixes
+        .split([',', ' '])
+        .filter(|prefix| prefix.len() > 1)
+        .find_map(|prefix| path.strip_prefix(prefix.trim_end_matches('/')));
+    rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
+fn allows(allow: &str, method: &Method) -> bool {
+    allow.split(',').any(|allowed| allowed == method.as_str())
 }
 
 /// The whole pre-flight, as Express answers it.
-fn preflight() -> Response {
-    let mut response = eventstar_http_api::text(StatusCode::OK, "text/html; charset=utf-8", "POST");
+fn preflight(allow: &'static str) -> Response {
+    let mut response = eventstar_http_api::text(StatusCode::OK, "text/html; charset=utf-8", allow);
     response
         .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("POST"));
+        .insert(ALLOW, HeaderValue::from_static(allow));
     response
 }
 
-async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request) -> Response {
+/// Counts a request that produces events, and how long its answer took.
+async fn counted<P: Platform>(
+    isolate: &Isolate,
+    platform: &P,
+    answer: impl Future<Output = Response>,
+) -> Response {
+    let begun = platform.now();
+    let response = answer.await;
+    isolate
+        .metrics
+        .request(response.status(), platform.now().saturating_sub(begun));
+    response
+}
+
+/// Posts the events of the setting `TEST_EVENTS`, as EventGate's `test_events` are.
+async fn test_events<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: &Request) -> Response {
+    let Some(events) = platform.get("TEST_EVENTS") else {
+        return not_found(request);
+    };
+    let mut test = Request::new(events.into());
+    *test.method_mut() = Method::POST;
+    test.uri_mut().clone_from(request.uri());
+    post(isolate, platform, &test).await
+}
+
+async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: &Request) -> Response {
     let body = match body::decode(request) {
         Ok(body) => body,
         Err(refusal) => return refusal,
@@ -82,8 +159,8 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request
         return empty(StatusCode::BAD_REQUEST);
     }
     let sender = Sender {
-        principal: Principal::of(request.headers(), &platform),
-        said: Said::by(request, &platform),
+        principal: Principal::of(request.headers(), platform),
+        said: Said::by(request, platform),
     };
     let dry_run = match query_value(request.uri(), "dry_run").as_deref() {
         Some("true") => true,
@@ -101,7 +178,7 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request
         }
     };
     if dry_run {
-        let outcomes = process(isolate, &platform, &sender, &events, dry_run).await;
+        let outcomes = process(isolate, platform, &sender, &events, dry_run).await;
         return results::results(StatusCode::OK, &outcomes);
     }
     // Any value counts, as in EventGate: `hasty=false` is hasty, `hasty=` is not.
@@ -113,11 +190,30 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request
             let Ok(events) = split_body(&body) else { return };
             let outcomes = process(&isolate, &later, &sender, &events, false).await;
             answer::log_failures(&later, &outcomes);
+            report(&isolate, &later, &sender, &events, &outcomes, false);
+            isolate.metrics.flush_soon(&later);
         });
         return empty(StatusCode::ACCEPTED);
     }
-    let outcomes = process(isolate, &platform, &sender, &events, false).await;
-    answer::answer(&platform, &outcomes, results::wanted(request))
+    let outcomes = process(isolate, platform, &sender, &events, false).await;
+    report(isolate, platform, &sender, &events, &outcomes, true);
+    answer::answer(platform, &outcomes, results::wanted(request))
+}
+
+/// Sends what was refused to the error stream; `told` is whether the client learns of it.
+fn report<P: Platform>(
+    isolate: &Rc<Isolate>,
+    platform: &P,
+    sender: &Sender,
+    events: &[&str],
+    outcomes: &[Outcome],
+    told: bool,
+) {
+    let refused = events
+        .iter()
+        .zip(outcomes)
+        .map(|(raw, outcome)| Refused { raw, outcome });
+    errors::report(isolate, platform, &sender.said, refused, told);
 }
 
 async fn process<P: Platform>(
@@ -126,11 +222,15 @@ async fn process<P: Platform>(
     sender: &Sender,
     events: &[&str],
     dry_run: bool,
-) -> Vec<answer::Outcome> {
+) -> Vec<Outcome> {
     let received = decide::receive(events, &sender.said, limits::max_event_bytes(platform));
     let gathered = gather::gather(isolate, platform, &received).await;
     let decided = decide::decide(platform, sender, &gathered, received);
-    act::act(platform, decided, dry_run).await
+    let outcomes = act::act(platform, decided, dry_run).await;
+    if !dry_run {
+        isolate.metrics.events(&outcomes, isolate.schemas.take_counts());
+    }
+    outcomes
 }
 
 #[cfg(test)]

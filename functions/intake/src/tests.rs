@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 use super::*;
 
 mod acting;
+mod beacon;
+mod errors;
+mod eventbus;
 mod requests;
+mod routes;
 
 const SCHEMA: &str = r#"{
     "title": "test", "$id": "/test/1.0.0", "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",

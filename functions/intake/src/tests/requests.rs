@@ -418,3 +418,67 @@ fn a_client_that_prefers_it_gets_a_result_for_each_event() {
         assert_eq!((status, &body["results"][0]["retryable"]), (503, &json!(true)));
     });
 }
+
+#[test]
+fn the_edge_puts_in_the_subject_an_event_awaits() {
+    run(async {
+        let schema = json!({
+            "title": "exposure", "type": "object",
+            "properties": {"experiment": {"type": "object", "properties": {"subject_id": {"type": "string"}}}},
+        });
+        for (stream, subject, header, expected) in [
+            (
+                "edge",
+                "awaiting",
+                Some("other-one=a/s0;teapot-lids=control/s1"),
+                Ok("s1"),
+            ),
+            ("edge", "known", Some("broken"), Ok("known")),
+            (
+                "plain",
+                "awaiting",
+                Some("teapot-lids=control/s1"),
+                Ok("awaiting"),
+            ),
+            (
+                "edge",
+                "awaiting",
+                Some("teapot-lids=b/s1"),
+                Err("has no experiment 'teapot-lids' with group 'control'"),
+            ),
+            ("edge", "awaiting", None, Err("has no experiment")),
+            ("edge", "awaiting", Some("teapot-lids"), Err("cannot be read")),
+        ] {
+            let (isolate, memory) = world().await;
+            publish(&memory, &[("exposure", &schema.to_string())]).await;
+            configure(
+                &memory,
+                json!({
+                    "edge": {"schema_title": "exposure", "producers": {"eventgate": {"use_edge_uniques": true}}},
+                    "plain": {"schema_title": "exposure"},
+                }),
+            )
+            .await;
+            let mut sent = request(json!({
+                "$schema": "/exposure/1.0.0", "meta": {"stream": stream},
+                "experiment": {"enrolled": "teapot-lids", "assigned": "control", "subject_id": subject},
+            }));
+            if let Some(header) = header {
+                sent.headers_mut()
+                    .insert("x-experiment-enrollments", header.parse().unwrap());
+            }
+            let (status, body) = send(&isolate, &memory, sent).await;
+            match expected {
+                Ok(subject) => {
+                    assert_eq!(status, 201, "{body}");
+                    let stored: Value = serde_json::from_str(&texts(&memory, stream).await[0]).unwrap();
+                    assert_eq!(stored["experiment"]["subject_id"], subject);
+                }
+                Err(part) => {
+                    assert_eq!(status, 400, "{header:?}");
+                    assert!(message(&body).contains(part), "{body}");
+                }
+            }
+        }
+    });
+}
