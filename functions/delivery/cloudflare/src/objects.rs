@@ -1,32 +1,11 @@
-//! The Durable Objects: the stream log, the registry and the metrics.
+//! The Durable Objects that there is one of: the registry and the metrics.
 
 use std::rc::Rc;
 
-use eventstar_platform_cloudflare::{DoSql, EdgeKv, JsTimer, serve_object};
-use eventstar_stores::{LogObject, metrics_object, registry_object};
+use eventstar_platform_cloudflare::{DoSql, EdgeKv, serve_object};
+use eventstar_stores::{metrics_object, registry_object};
 // `durable_object` expands to paths that start at `wasm_bindgen`.
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
-
-/// One log, and the hub of its readers.
-#[durable_object(fetch)]
-pub struct StreamLogObject {
-    state: Rc<State>,
-    log: Rc<LogObject<DoSql, JsTimer>>,
-}
-
-impl DurableObject for StreamLogObject {
-    fn new(state: State, _env: Env) -> Self {
-        let log = LogObject::new(DoSql::new(&state), JsTimer);
-        Self {
-            state: Rc::new(state),
-            log,
-        }
-    }
-
-    async fn fetch(&self, request: Request) -> Result<Response> {
-        serve_object(request, &self.state, |request, _now| self.log.handle(request)).await
-    }
-}
 
 /// The registry.
 #[durable_object(fetch)]
