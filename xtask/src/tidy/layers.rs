@@ -46,11 +46,15 @@ enum Layer {
     /// Entry points.
     CloudflareShim,
     SpinShim,
-    /// Programs of the host: they talk HTTP to a running Eventstar.
+    /// The `eventstar` command: it talks HTTP to a running Eventstar, and checks beforehand what that would refuse.
+    Command,
+    /// Programs of the host that know a running Eventstar only from outside.
     Tool,
 }
 
-use Layer::{Cloudflare, CloudflareShim, Function, Memory, Ports, Pure, Spin, SpinShim, Stores, Tool};
+use Layer::{
+    Cloudflare, CloudflareShim, Command, Function, Memory, Ports, Pure, Spin, SpinShim, Stores, Tool,
+};
 
 impl Layer {
     /// The layer of a package of this project.
@@ -62,11 +66,12 @@ impl Layer {
             | "eventstar-stream-config"
             | "eventstar-validation" => Pure,
             "eventstar-ports" => Ports,
-            "eventstar-delivery" | "eventstar-http-api" | "eventstar-stores" => Stores,
+            "eventstar-delivery" | "eventstar-http-api" | "eventstar-metrics" | "eventstar-stores" => Stores,
             "eventstar-platform-memory" => Memory,
             "eventstar-platform-cloudflare" => Cloudflare,
             "eventstar-platform-spin" => Spin,
-            "eventstar-cli" | "eventstar-tests" | "xtask" => Tool,
+            "eventstar-cli" => Command,
+            "eventstar-tests" | "xtask" => Tool,
             _ if package.starts_with("function-") => Function,
             _ if package.ends_with("-cloudflare") => CloudflareShim,
             _ if package.ends_with("-spin") => SpinShim,
@@ -84,7 +89,8 @@ impl Layer {
             Function => &[Pure, Ports, Stores],
             CloudflareShim => &[Pure, Ports, Stores, Function, Cloudflare],
             SpinShim => &[Pure, Ports, Stores, Function, Spin],
-            Tool => &[Tool],
+            Command => &[Pure],
+            Tool => &[Command, Tool],
         }
     }
 
@@ -173,6 +179,7 @@ mod tests {
         assert!(problems("function-intake", own("eventstar-ports")).is_empty());
         assert!(problems("intake-spin", own("eventstar-platform-spin")).is_empty());
         assert!(problems("function-intake", tests_only("eventstar-platform-memory")).is_empty());
+        assert!(problems("eventstar-cli", own("eventstar-validation")).is_empty());
         for (package, dependency) in [
             ("eventstar-event", own("eventstar-ports")),
             ("eventstar-ports", own("eventstar-stores")),
