@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use eventstar_tests::events::{PrivateStream, array};
+use eventstar_tests::events::{PrivateStream, array, page_view_event};
 use eventstar_tests::random::fresh_uuid;
 use eventstar_tests::{Answer, Events, Instance, Request, SseEvent};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn beacon(path: &str, body: impl Into<Vec<u8>>) -> Request {
 }
 
 /// The next event of `stream` for which `fits`.
-fn find(events: &mut Events, fits: impl Fn(&Value) -> bool) -> Value {
+fn find(events: &mut Events, mut fits: impl FnMut(&Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let event = events.next_event().json();
@@ -322,4 +322,45 @@ fn the_routes_of_the_eventbus_service_and_the_document_answer() {
     let _ = instance.get("/eventbus/v1/schemas/no/such/1").expect(404);
     let spec = instance.get("/intake/?spec").expect(200).json();
     assert!(spec["paths"]["/v1/events"]["post"].is_object(), "{spec}");
+}
+
+/// A producer whose answer was lost sends the same bytes again; another event may have the same id.
+#[test]
+fn what_is_sent_again_is_there_once() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("retries");
+    let (id, last) = (fresh_uuid(), fresh_uuid());
+    let sent = stream.event(&id);
+    let other = stream.event_with(&id, r#","reason":"another""#);
+    for body in [
+        sent.clone(),
+        format!("\n{sent} "),
+        array(&[other, sent.clone()]),
+        sent,
+        stream.event(&last),
+    ] {
+        let _ = instance.post(body).expect(201);
+    }
+    let mut events = Events::open(&instance.origin, &stream.from_the_beginning());
+    let seen: Vec<String> = events.take(3).iter().map(SseEvent::meta_id).collect();
+    assert_eq!(seen, [id.clone(), id, last]);
+}
+
+/// The same through the queue.
+#[test]
+fn what_is_queued_again_is_there_once() {
+    let instance = Instance::from_env();
+    let mut events = Events::open(&instance.origin, "/v2/stream/web.page_view");
+    let (id, last) = (fresh_uuid(), fresh_uuid());
+    for body in [page_view_event(&id), page_view_event(&id), page_view_event(&id)] {
+        let _ = instance.post(body).expect(201);
+    }
+    let _ = find(&mut events, |event| event["meta"]["id"] == id);
+    let _ = instance.post(page_view_event(&last)).expect(201);
+    let mut again = 0;
+    let _ = find(&mut events, |event| {
+        again += usize::from(event["meta"]["id"] == id);
+        event["meta"]["id"] == last
+    });
+    assert_eq!(again, 0);
 }

@@ -21,6 +21,7 @@ use crate::answer::{Failure, Outcome};
 use crate::enrich::{self, Said};
 use crate::enrollments;
 use crate::gather::Gathered;
+use crate::ids::delivery_id;
 use crate::limits::{MAX_NAME_SHOWN, MAX_SCHEMAS};
 
 /// Who sent the request, and what it says of all its events.
@@ -198,6 +199,7 @@ fn judge<'g, P: Platform>(
         uri,
         stream,
     } = event;
+    let id = delivery_id(platform, now, stream.as_deref(), &text);
     let schema: &Schema = match gathered.schemas.get(&uri) {
         Some(Ok(SchemaLookup::Found(schema))) => schema,
         None => {
@@ -259,7 +261,7 @@ fn judge<'g, P: Platform>(
     }
     let route = route(&config, &stream, prefix, &text).map_err(|failure| (Some(schema), failure))?;
     let envelope = Envelope {
-        id: delivery_id(platform, now),
+        id,
         dt: now,
         stream,
         key: route.key,
@@ -388,15 +390,4 @@ fn message_key(config: &Stream, text: &EventText) -> Result<Option<String>, Fail
         members.push(format!("{}:{value}", quote(name)));
     }
     Ok(Some(format!("{{{}}}", members.join(","))))
-}
-
-/// A delivery id: a UUID of version 7, so that ids sort by time.
-fn delivery_id<P: Platform>(platform: &P, now: Millis) -> String {
-    let mut tail = [0; 10];
-    tail.iter_mut()
-        .zip(platform.random().into_iter().rev())
-        .for_each(|(byte, random)| *byte = random);
-    uuid::Builder::from_unix_timestamp_millis(now, &tail)
-        .into_uuid()
-        .to_string()
 }

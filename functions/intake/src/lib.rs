@@ -18,6 +18,7 @@ mod enrollments;
 mod errors;
 mod eventbus;
 mod gather;
+mod ids;
 mod limits;
 mod metrics;
 mod results;

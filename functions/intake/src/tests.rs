@@ -15,6 +15,7 @@ mod beacon;
 mod errors;
 mod eventbus;
 mod requests;
+mod retries;
 mod routes;
 
 const SCHEMA: &str = r#"{

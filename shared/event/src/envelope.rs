@@ -27,7 +27,8 @@ pub struct EnvelopeError(#[from] serde_json::Error);
 /// An event and what the platform knows of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope {
-    /// The delivery id: a UUID of version 7 given at intake; redelivery keeps it.
+    /// The delivery id, given at intake; redelivery keeps it. A UUID of version 8 is made from what was received, so that
+    /// a retry has the same; of version 7 it is new.
     pub id: String,
     /// The receive time.
     pub dt: Millis,
@@ -55,6 +56,12 @@ struct Line<'a> {
 }
 
 impl Envelope {
+    /// Whether a retry of the event would have the same delivery id.
+    #[must_use]
+    pub fn may_be_retried(&self) -> bool {
+        uuid::Uuid::try_parse(&self.id).is_ok_and(|id| id.get_version_num() == 8)
+    }
+
     /// Appends the envelope to `out`, with a newline.
     pub fn write_line(&self, out: &mut Vec<u8>) {
         let mut line = String::with_capacity(self.event.len() + 160);

@@ -166,7 +166,23 @@ impl Background for Cloudflare {
 
 impl Config for Cloudflare {
     fn get(&self, name: &str) -> Option<String> {
-        let value = Reflect::get(&self.env, &name.into()).ok()?;
+        settings(&self.env).get(name)
+    }
+}
+
+/// Variables and secrets of a Worker.
+#[derive(Debug)]
+pub struct Settings<'a>(&'a Env);
+
+/// The settings in `env`, for what is no request.
+#[must_use]
+pub fn settings(env: &Env) -> Settings<'_> {
+    Settings(env)
+}
+
+impl Config for Settings<'_> {
+    fn get(&self, name: &str) -> Option<String> {
+        let value = Reflect::get(self.0, &name.into()).ok()?;
         // Variables and secrets look the same from here; a variable may be written as a number or a boolean.
         let text = value
             .as_string()

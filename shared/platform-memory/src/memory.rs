@@ -16,7 +16,7 @@ use eventstar_ports::{
     PortError, PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, Sample, StreamLog,
     Timer,
 };
-use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling};
+use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling, retry_window};
 use futures_util::Stream;
 
 use crate::MemorySql;
@@ -254,7 +254,10 @@ impl StreamLog for Memory {
         if fault == Some(Fault::Before) {
             return Err(Fault::Before.error("log"));
         }
-        let answer = SqlLog::new(self.sql()).append(log, batch).await;
+        let answer = SqlLog::new(self.sql())
+            .with_retry_window(retry_window(self))
+            .append(log, batch)
+            .await;
         match fault {
             Some(fault) => Err(fault.error("log")),
             None => answer,

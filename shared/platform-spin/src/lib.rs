@@ -20,7 +20,7 @@ use eventstar_ports::{
     Background, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, Published, Registry,
     RegistryError, RegistryRequest, StreamLog, Timer,
 };
-use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling};
+use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling, retry_window};
 use futures_util::Stream;
 use spin_sdk::wasip3;
 
@@ -53,8 +53,10 @@ impl Spin {
         Self {
             kv: SpinKv,
             registry: SpinRegistry,
+            log: SpinLog {
+                settings: Rc::clone(&settings),
+            },
             queue: SpinQueue { settings },
-            log: SpinLog,
             metrics: SqlMetrics::new(SpinSql),
         }
     }
@@ -140,14 +142,19 @@ impl Registry for SpinRegistry {
 }
 
 /// The stream log, in SQLite.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SpinLog;
+#[derive(Debug, Clone)]
+pub struct SpinLog {
+    settings: Rc<Settings>,
+}
 
 impl StreamLog for SpinLog {
     type Follow = Pin<Box<dyn Stream<Item = Result<Frame, PortError>>>>;
 
     async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
-        SqlLog::new(SpinSql).append(log, batch).await
+        SqlLog::new(SpinSql)
+            .with_retry_window(retry_window(self.settings.as_ref()))
+            .append(log, batch)
+            .await
     }
 
     fn follow(&self, log: &LogName, start: Start) -> Self::Follow {

@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use eventstar_ports::Config;
 use spin_sdk::variables::{self, Error};
 
 /// Every setting a function or this adapter may ask for. Spin names them in lower case.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "ADMIN_TOKEN",
     "ALLOWED_STREAMS",
     "ALLOW_INSECURE_SCHEMAS",
@@ -18,6 +19,7 @@ const NAMES: [&str; 16] = [
     "MAX_EVENT_BYTES",
     "PATH_PREFIXES",
     "PRODUCER_TOKENS",
+    "RETRY_WINDOW_MS",
     "SINK",
     "SQLITE_SYNCHRONOUS",
     "STREAM_CONFIG_TTL_MS",
@@ -73,8 +75,10 @@ impl Settings {
         }
         settings
     }
+}
 
-    pub(crate) fn get(&self, name: &str) -> Option<String> {
+impl Config for Settings {
+    fn get(&self, name: &str) -> Option<String> {
         self.0
             .iter()
             .find(|(known, _)| *known == name)

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use eventstar_ports::{PortError, PortErrorKind, Row, Sql, SqlValue, Statement};
+use eventstar_ports::{Config as _, PortError, PortErrorKind, Row, Sql, SqlValue, Statement};
 use spin_sdk::sqlite::{Connection, Error, RowResult, Value};
 use spin_sdk::time::sleep;
 

@@ -16,7 +16,7 @@ mod schemas;
 mod stored;
 
 pub use configs::{ConfigCache, Configs};
-pub use log::SqlLog;
+pub use log::{SqlLog, retry_window};
 pub use metrics::{SqlMetrics, metrics_object};
 pub use object::{LogObject, registry_object};
 pub use outbox::{OutboxMessage, SqlOutbox};

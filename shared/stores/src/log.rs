@@ -1,12 +1,18 @@
 //! The stream log over SQL: append in chunks, read by offset and by time.
 
+mod recent;
+
+use std::cell::RefCell;
 use std::collections::HashSet;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Chunk, Frame, LogName, Start};
-use eventstar_ports::{PortError, PortErrorKind, Row, Sql, SqlValue, Statement};
+use eventstar_ports::{Config, PortError, PortErrorKind, Row, Sql, SqlValue, Statement};
+
+use self::recent::{Needed, Recent};
 
 /// Largest chunk, in bytes of its lines. A row of a SQLite-backed Durable Object holds 2 MB.
 const MAX_CHUNK_BYTES: usize = 1_000_000;
@@ -16,6 +22,21 @@ const MAX_TRIES: usize = 50;
 
 /// Chunks read in one query.
 const CHUNKS_PER_READ: u64 = 8;
+
+/// How long a retry of an event is recognised, in milliseconds, where the setting `RETRY_WINDOW_MS` does not say otherwise.
+const RETRY_WINDOW: Millis = 300_000;
+
+/// Longest window: a day.
+const MAX_RETRY_WINDOW: Millis = 86_400_000;
+
+/// Delivery ids that the owner of a log remembers at most: some 6 MB.
+const MAX_REMEMBERED: usize = 100_000;
+
+/// Delivery ids that an append reads at most to recognise retries, where nobody remembers them.
+const MAX_READ: usize = 1_000;
+
+/// Chunks whose ids are read in one query, after the last.
+const CHUNKS_PER_SCAN: i64 = 256;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS chunk (log TEXT NOT NULL, base INTEGER NOT NULL, count INTEGER NOT NULL, \
      first INTEGER NOT NULL, last INTEGER NOT NULL, ids BLOB NOT NULL, lines BLOB NOT NULL, PRIMARY KEY (log, base)) WITHOUT ROWID";
@@ -31,6 +52,17 @@ const INSERT_AT_END: &str = "INSERT INTO chunk (log, base, count, first, last, i
 #[derive(Debug, Clone)]
 pub struct SqlLog<S> {
     sql: S,
+    retry_window: Millis,
+    /// What the owner of a log remembers of it; taken while an append is under way.
+    memory: Option<Rc<RefCell<Option<Recent>>>>,
+}
+
+/// How long a retry is recognised: the setting `RETRY_WINDOW_MS`, 0 for not at all, at most a day.
+pub fn retry_window(config: &impl Config) -> Millis {
+    config
+        .get("RETRY_WINDOW_MS")
+        .and_then(|text| text.parse().ok())
+        .map_or(RETRY_WINDOW, |window: Millis| window.min(MAX_RETRY_WINDOW))
 }
 
 /// The end of a log.
@@ -41,9 +73,27 @@ struct Head {
 }
 
 impl<S: Sql> SqlLog<S> {
-    /// A log in the database `sql`.
+    /// The logs in the database `sql`.
     pub fn new(sql: S) -> Self {
-        Self { sql }
+        Self {
+            sql,
+            retry_window: RETRY_WINDOW,
+            memory: None,
+        }
+    }
+
+    /// The one log in the database `sql`, for its only writer, which then need not read what it wrote itself.
+    pub fn owned(sql: S) -> Self {
+        Self {
+            memory: Some(Rc::default()),
+            ..Self::new(sql)
+        }
+    }
+
+    /// With another window for retries than five minutes; see [`retry_window`].
+    #[must_use]
+    pub fn with_retry_window(self, retry_window: Millis) -> Self {
+        Self { retry_window, ..self }
     }
 
     /// Creates the table where it is missing.
@@ -72,13 +122,23 @@ impl<S: Sql> SqlLog<S> {
     /// The database's; `Unavailable` when other writers won every race.
     pub async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
         let name = log.to_string();
+        let needed = Needed::by(batch, self.retry_window, self.most_ids());
         let mut overtaken = false;
         for _ in 0..MAX_TRIES {
-            let (head, known) = self.head_and_ids_since(&name, batch).await?;
-            let mut seen = known;
+            // What goes wrong below leaves nothing remembered: the next append reads what is true.
+            let remembered = self.memory.as_ref().and_then(|memory| memory.take());
+            let recent = match remembered.filter(|recent| recent.is_of(&name) && recent.has(&needed)) {
+                Some(recent) => recent,
+                None => self.read_recent(&name, &needed).await?,
+            };
+            let head = recent.head;
+            let mut seen = HashSet::new();
             let fresh: Vec<&Envelope> = batch
                 .iter()
-                .filter(|event| seen.insert(id_bytes(&event.id)))
+                .filter(|event| {
+                    let id = id_bytes(&event.id);
+                    !recent.contains(&id) && seen.insert(id)
+                })
                 .collect();
             let duplicates = (batch.len() - fresh.len()) as u64;
             let appended = Appended {
@@ -87,13 +147,17 @@ impl<S: Sql> SqlLog<S> {
                 duplicates,
             };
             if fresh.is_empty() {
+                self.remember(recent);
                 return Ok(appended);
             }
             if overtaken && let Some(base) = self.append_at_end(&name, head, &fresh).await? {
                 return Ok(Appended { base, ..appended });
             }
             match self.sql.write(inserts(&name, head, &fresh)).await {
-                Ok(()) => return Ok(appended),
+                Ok(()) => {
+                    self.remember(recent.with(&fresh));
+                    return Ok(appended);
+                }
                 Err(error) if error.kind == PortErrorKind::Conflict => overtaken = true,
                 Err(error) => return Err(error),
             }
@@ -102,6 +166,29 @@ impl<S: Sql> SqlLog<S> {
             "log",
             format!("{name}: {MAX_TRIES} appends in a row lost the race for an offset"),
         ))
+    }
+
+    fn most_ids(&self) -> usize {
+        if self.memory.is_some() {
+            MAX_REMEMBERED
+        } else {
+            MAX_READ
+        }
+    }
+
+    /// Remembers, unless an append that ended later did so already.
+    fn remember(&self, mut recent: Recent) {
+        let Some(memory) = &self.memory else {
+            return;
+        };
+        recent.forget_older(self.retry_window, MAX_REMEMBERED);
+        let mut memory = memory.borrow_mut();
+        if memory
+            .as_ref()
+            .is_none_or(|other| other.head.next <= recent.head.next)
+        {
+            *memory = Some(recent);
+        }
     }
 
     /// Appends where others append at the same moment: the database itself finds the end, so nobody overtakes this. Returns
@@ -130,22 +217,16 @@ impl<S: Sql> SqlLog<S> {
         Ok(rows.first().map(|row| row.integer(0)))
     }
 
-    /// The head, and the delivery ids of every chunk that may hold an event of `batch`.
+    /// Reads the head, and the delivery ids of every chunk that may hold an event of the batch.
     ///
     /// An event is stored with its receive time, which redelivery keeps, and timestamps never run backwards: so
     /// only chunks that end at the batch's earliest receive time or later can hold one. For new events that is
-    /// the last chunk or none.
-    async fn head_and_ids_since(
-        &self,
-        name: &str,
-        batch: &[Envelope],
-    ) -> Result<(Head, HashSet<[u8; 16]>), PortError> {
-        let earliest = batch.iter().map(|event| event.dt).min().unwrap_or(0);
-        let mut head = None;
-        let mut ids = HashSet::new();
+    /// the last chunk or none. A retry has a receive time of its own: for it the chunks of the window are read, too.
+    async fn read_recent(&self, name: &str, needed: &Needed) -> Result<Recent, PortError> {
+        let mut recent = Recent::of(name);
         // The largest offset there can be: JavaScript hosts pass integers as doubles.
         let mut before = (1_i64 << 53) - 1;
-        // For new events the last chunk tells all; only a late redelivery looks at many.
+        // For new events the last chunk tells all.
         let mut limit = 1;
         loop {
             let rows = self
@@ -155,25 +236,21 @@ impl<S: Sql> SqlLog<S> {
                 )
                 .await?;
             let ended = i64::try_from(rows.len()).is_ok_and(|rows| rows < limit);
-            limit = 64;
+            limit = CHUNKS_PER_SCAN;
             for mut row in rows {
-                let (base, last) = (row.integer(0), row.integer(2));
-                head.get_or_insert(Head {
-                    next: base + row.integer(1),
+                let (base, count, last) = (row.integer(0), row.integer(1), row.integer(2));
+                let chunk_head = Head {
+                    next: base + count,
                     last,
-                });
-                if last < earliest {
-                    return Ok((head.unwrap_or_default(), ids));
+                };
+                if !recent.add_older(chunk_head, needed, || row.take_blob(3)) {
+                    return Ok(recent);
                 }
-                ids.extend(
-                    row.take_blob(3)
-                        .chunks_exact(16)
-                        .filter_map(|id| <[u8; 16]>::try_from(id).ok()),
-                );
                 before = i64::try_from(base).unwrap_or(0);
             }
             if ended {
-                return Ok((head.unwrap_or_default(), ids));
+                recent.is_all();
+                return Ok(recent);
             }
         }
     }

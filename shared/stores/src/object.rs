@@ -30,10 +30,10 @@ pub struct LogObject<S, T> {
 }
 
 impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> LogObject<S, T> {
-    /// The owner of the log in `sql`.
-    pub fn new(sql: S, timer: T) -> Rc<Self> {
+    /// The owner of the log in `sql`; a retry is recognised for `retry_window`.
+    pub fn new(sql: S, timer: T, retry_window: Millis) -> Rc<Self> {
         Rc::new(Self {
-            log: SqlLog::new(sql),
+            log: SqlLog::owned(sql).with_retry_window(retry_window),
             timer,
             followers: RefCell::default(),
         })

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use eventstar_platform_cloudflare::{DoSql, JsTimer, serve_object};
-use eventstar_stores::LogObject;
+use eventstar_platform_cloudflare::{DoSql, JsTimer, serve_object, settings};
+use eventstar_stores::{LogObject, retry_window};
 // `durable_object` expands to paths that start at `wasm_bindgen`.
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
 
@@ -15,8 +15,8 @@ pub struct StreamLogObject {
 }
 
 impl DurableObject for StreamLogObject {
-    fn new(state: State, _env: Env) -> Self {
-        let log = LogObject::new(DoSql::new(&state), JsTimer);
+    fn new(state: State, env: Env) -> Self {
+        let log = LogObject::new(DoSql::new(&state), JsTimer, retry_window(&settings(&env)));
         Self {
             state: Rc::new(state),
             log,

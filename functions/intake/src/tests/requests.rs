@@ -260,7 +260,10 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
 fn a_compressed_body_is_read_up_to_the_limit_of_what_it_inflates_to() {
     run(async {
         let (isolate, memory) = world().await;
-        let sent = event("test.event").to_string();
+        let mut sent = event("test.event");
+        // Without an id, what is sent again is another event.
+        sent["meta"].as_object_mut().unwrap().remove("id");
+        let sent = sent.to_string();
         let bomb = vec![b' '; MAX_BODY_BYTES + 1];
         let whole = gzip(sent.as_bytes());
         for (name, encoding, body, status) in [

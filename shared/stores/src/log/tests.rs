@@ -5,6 +5,8 @@ use eventstar_platform_memory::{Fault, MemorySql};
 
 use super::*;
 
+mod retries;
+
 fn name(topic: &str) -> LogName {
     LogName {
         topic: Topic::parse(topic).unwrap(),

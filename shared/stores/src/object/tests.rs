@@ -92,7 +92,7 @@ fn read(stream: &mut eventstar_ports::ByteStream, count: usize) -> Vec<u64> {
 #[test]
 fn an_append_reaches_every_follower_after_what_was_there() {
     pollster::block_on(async {
-        let object = LogObject::new(MemorySql::default(), Never);
+        let object = LogObject::new(MemorySql::default(), Never, 60_000);
         append(&object, 0..3).await;
         let mut from_start = follow(&object, Start::Offset(0)).await;
         let mut latest = follow(&object, Start::Latest).await;
@@ -108,7 +108,7 @@ fn an_append_reaches_every_follower_after_what_was_there() {
 #[test]
 fn a_follower_too_slow_for_its_queue_reads_on_from_the_log_and_misses_nothing() {
     pollster::block_on(async {
-        let object = LogObject::new(MemorySql::default(), Never);
+        let object = LogObject::new(MemorySql::default(), Never, 60_000);
         let mut slow = follow(&object, Start::Latest).await;
         assert!(slow.next().await.is_some(), "opened");
         assert!(slow.next().now_or_never().is_none(), "subscribed");
@@ -124,7 +124,7 @@ fn a_follower_too_slow_for_its_queue_reads_on_from_the_log_and_misses_nothing() 
 #[test]
 fn a_follower_that_went_is_forgotten() {
     pollster::block_on(async {
-        let object = LogObject::new(MemorySql::default(), Never);
+        let object = LogObject::new(MemorySql::default(), Never, 60_000);
         for _ in 0..10 {
             let mut stream = follow(&object, Start::Latest).await;
             assert!(stream.next().await.is_some(), "opened");
@@ -138,7 +138,7 @@ fn a_follower_that_went_is_forgotten() {
 #[test]
 fn an_idle_follower_gets_heartbeats() {
     pollster::block_on(async {
-        let object = LogObject::new(MemorySql::default(), AtOnce);
+        let object = LogObject::new(MemorySql::default(), AtOnce, 60_000);
         let mut stream = follow(&object, Start::Latest).await;
         let opened = stream.next().await.unwrap();
         assert!(opened.starts_with(b"{\"opened\""), "{opened:?}");
@@ -150,7 +150,7 @@ fn an_idle_follower_gets_heartbeats() {
 #[test]
 fn foreign_requests_are_refused() {
     pollster::block_on(async {
-        let object = LogObject::new(MemorySql::default(), Never);
+        let object = LogObject::new(MemorySql::default(), Never, 60_000);
         for (path, status) in [
             ("/nope", 404),
             ("/v1/x/0/0/nope", 404),
