@@ -14,6 +14,7 @@ mod acting;
 mod beacon;
 mod errors;
 mod eventbus;
+mod fuzz;
 mod requests;
 mod retries;
 mod routes;

@@ -6,7 +6,7 @@ use eventstar_ports::ClientAddress;
 
 use super::*;
 
-async fn legacy_world() -> (Rc<Isolate>, Memory) {
+pub(super) async fn legacy_world() -> (Rc<Isolate>, Memory) {
     let (isolate, memory) = world().await;
     let capsule = json!({
         "title": "analytics/legacy/test", "type": "object", "required": ["event"],

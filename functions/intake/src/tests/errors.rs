@@ -5,7 +5,7 @@ use super::*;
 const ERROR_SCHEMA: &str = include_str!("error-2.1.0.json");
 
 /// A world with an error stream.
-async fn world_with_errors() -> (Rc<Isolate>, Memory) {
+pub(super) async fn world_with_errors() -> (Rc<Isolate>, Memory) {
     let (isolate, memory) = world().await;
     let memory = memory.with("ERROR_STREAM", "intake.error");
     let schema = SchemaFile {
