@@ -1,5 +1,6 @@
 //! What became of the events, and the answer that tells it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use eventstar_event::JsonError;
@@ -270,20 +271,26 @@ fn status_of(failures: &[&Failure]) -> StatusCode {
     }
 }
 
-/// One line for each kind of failure, without event values.
+/// One record for each stream and kind of failure, without event values.
 pub(crate) fn log_failures<P: Platform>(platform: &P, outcomes: &[Outcome]) {
-    let mut codes: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
-    for failure in outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()) {
-        *codes.entry(failure.code()).or_default() += 1;
+    let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for outcome in outcomes {
+        let Some(failure) = &outcome.failure else {
+            continue;
+        };
+        *kinds.entry((outcome.label(), failure.code())).or_default() += 1;
         if let Failure::Ours { log } = failure {
             platform.log(Level::Error, log);
         }
     }
-    for (code, count) in codes {
-        platform.log(
-            Level::Info,
-            &format!("{count} of {} events not accepted: {code}", outcomes.len()),
-        );
+    for ((stream, code), events) in kinds {
+        let members = [
+            ("stream", json!(stream)),
+            ("code", json!(code)),
+            ("events", json!(events)),
+            ("of", json!(outcomes.len())),
+        ];
+        platform.log_with(Level::Info, "events not accepted", &members);
     }
 }
 

@@ -193,7 +193,7 @@ impl Config for Settings<'_> {
 }
 
 impl Diagnostics for Cloudflare {
-    fn log(&self, level: Level, line: &str) {
+    fn write_line(&self, level: Level, line: &str) {
         match level {
             Level::Error => console_error!("{line}"),
             Level::Warn => console_warn!("{line}"),

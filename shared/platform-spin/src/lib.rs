@@ -121,13 +121,8 @@ impl Config for Spin {
 }
 
 impl Diagnostics for Spin {
-    fn log(&self, level: Level, line: &str) {
-        let level = match level {
-            Level::Error => "error",
-            Level::Warn => "warn",
-            Level::Info => "info",
-        };
-        eprintln!("{level}: {line}");
+    fn write_line(&self, _level: Level, line: &str) {
+        eprintln!("{line}");
     }
 }
 

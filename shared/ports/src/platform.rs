@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use eventstar_event::time::Millis;
+use eventstar_event::json::quote;
+use eventstar_event::time::{Millis, to_iso};
+use serde_json::Value;
 
 use crate::{KeyValue, Metrics, Queue, Registry, StreamLog};
 
@@ -48,10 +50,43 @@ pub enum Level {
     Info,
 }
 
-/// Where the operator reads what happened. Lines hold no event values.
-pub trait Diagnostics {
+impl Level {
+    /// Its name in a record.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// Where the operator reads what happened. A record is one line of JSON, and holds no event values:
+/// `{"level":"warn","dt":"2026-01-01T00:00:00.000Z","message":"…"}` and further members.
+pub trait Diagnostics: Clock {
     /// Writes one line.
-    fn log(&self, level: Level, line: &str);
+    fn write_line(&self, level: Level, line: &str);
+
+    /// Writes a record.
+    fn log(&self, level: Level, message: &str) {
+        self.log_with(level, message, &[]);
+    }
+
+    /// Writes a record with further members: their names, and their values as JSON.
+    fn log_with(&self, level: Level, message: &str, members: &[(&str, Value)]) {
+        let mut line = format!(
+            "{{\"level\":\"{}\",\"dt\":{},\"message\":{}",
+            level.name(),
+            quote(&to_iso(self.now())),
+            quote(message)
+        );
+        for (name, value) in members {
+            line.push_str(&format!(",{}:{value}", quote(name)));
+        }
+        line.push('}');
+        self.write_line(level, &line);
+    }
 }
 
 /// Everything a function handler may use.

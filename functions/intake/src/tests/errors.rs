@@ -294,3 +294,33 @@ fn events_are_counted_by_stream_and_outcome_with_names_of_the_config_alone() {
         assert!(!page.contains("made.up"), "{page}");
     });
 }
+
+#[test]
+fn a_refusal_is_logged_as_json_without_values_of_the_event() {
+    run(async {
+        let (isolate, memory) = world_with_errors().await;
+        let secret = "hunter2";
+        let bad = json!({"$schema": "/test/1.0.0", "meta": {"stream": "test.event"}, "test": [secret]});
+        let unknown = json!({"$schema": "/test/1.0.0", "meta": {"stream": secret}});
+        assert_eq!(post(&isolate, &memory, json!([bad, bad, unknown])).await.0, 400);
+        let lines = memory.lines();
+        let records: Vec<Value> = lines
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let record = |stream, code, events| {
+            json!({
+                "level": "info", "dt": "2024-01-01T00:00:00.000Z", "message": "events not accepted",
+                "stream": stream, "code": code, "events": events, "of": 3,
+            })
+        };
+        assert_eq!(
+            records,
+            [
+                record("test.event", "invalid", 2),
+                record("unknown", "unknown_stream", 1)
+            ]
+        );
+        assert!(lines.iter().all(|line| !line.contains(secret)), "{lines:?}");
+    });
+}
