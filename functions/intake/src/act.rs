@@ -9,9 +9,9 @@ use eventstar_ports::{Platform, PortError, Queue, StreamLog};
 use eventstar_stream_config::Accept;
 use futures_util::future::join_all;
 
-use crate::answer::{Failure, Outcome, sink_failure};
+use crate::answer::{Outcome, sink_failure};
 use crate::decide::Decided;
-use crate::limits::MAX_LOGS;
+use crate::limits::MAX_APPENDS;
 
 /// Logs appended to at the same time: Workers allow six connections that wait for headers.
 const APPENDS_AT_ONCE: usize = 6;
@@ -23,7 +23,8 @@ struct Group {
     events: Vec<Envelope>,
 }
 
-/// Appends or sends what was accepted: one append a log and one send for all that is queued. An event's outcome is that of
+/// Appends or sends what was accepted: one append a log and one send for all that is queued. What belongs to more than
+/// [`MAX_APPENDS`] logs is queued as well: durable too, and one request to the platform. An event's outcome is that of
 /// its group. A dry run stores nothing, and its outcomes are what would be.
 pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_run: bool) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(decided.len());
@@ -33,24 +34,14 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
         match decided {
             Decided::Refuse(outcome) => outcomes.push(outcome),
             Decided::Accept {
-                log, answer, stream, ..
-            } if too_many_logs(&appends, &queued, &log) => {
-                let message = format!(
-                    "the request names more than {MAX_LOGS} different streams or partitions: split it"
-                );
-                outcomes.push(Outcome {
-                    stream: Some(stream),
-                    ..Outcome::failed(answer, Failure::client("too_many_streams", message))
-                });
-            }
-            Decided::Accept {
                 log,
                 accept,
                 envelope,
                 answer,
                 stream,
             } => {
-                let groups = if accept == Accept::Queue {
+                let one_too_many = appends.len() >= MAX_APPENDS && !appends.contains_key(&log);
+                let groups = if accept == Accept::Queue || one_too_many {
                     &mut queued
                 } else {
                     &mut appends
@@ -122,14 +113,6 @@ async fn send<P: Platform>(
         Ok(()) => Vec::new(),
         Err(error) => places.into_iter().map(|place| (place, error.clone())).collect(),
     }
-}
-
-fn too_many_logs(
-    appends: &BTreeMap<LogName, Group>,
-    queued: &BTreeMap<LogName, Group>,
-    log: &LogName,
-) -> bool {
-    appends.len() + queued.len() >= MAX_LOGS && !appends.contains_key(log) && !queued.contains_key(log)
 }
 
 fn note(outcomes: &mut [Outcome], failed: Vec<(usize, PortError)>) {

@@ -5,16 +5,12 @@ use std::rc::Rc;
 
 use eventstar_event::SchemaUri;
 use eventstar_ports::{Platform, PortError};
-use eventstar_stores::{Configs, SchemaLookup, load_schema};
+use eventstar_stores::{Configs, SchemaLookup, load_schemas};
 use eventstar_stream_config::Stream;
-use futures_util::future::join_all;
 
 use crate::Isolate;
 use crate::decide::Received;
 use crate::limits::MAX_SCHEMAS;
-
-/// Schemas loaded at the same time: Workers allow six connections that wait for headers.
-const LOADS_AT_ONCE: usize = 6;
 
 /// What was found.
 pub(crate) struct Gathered {
@@ -38,16 +34,9 @@ pub(crate) async fn gather<P: Platform>(
     wanted.sort_unstable();
     wanted.dedup();
     wanted.truncate(MAX_SCHEMAS);
-    let mut schemas = HashMap::with_capacity(wanted.len());
-    for some in wanted.chunks(LOADS_AT_ONCE) {
-        let loads = some
-            .iter()
-            .map(|uri| load_schema(&isolate.schemas, platform, uri));
-        let loaded = join_all(loads).await;
-        schemas.extend(some.iter().map(|uri| (*uri).clone()).zip(loaded));
-    }
+    let wanted = wanted.into_iter().cloned().collect();
     Gathered {
-        schemas,
+        schemas: load_schemas(&isolate.schemas, platform, wanted).await,
         configs: isolate
             .configs
             .with_streams(platform, received.iter().filter_map(Received::stream))

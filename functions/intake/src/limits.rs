@@ -12,11 +12,12 @@ pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// Most events in one request.
 pub const MAX_BATCH: usize = 10_000;
 
-/// Most different schemas in one request: a cold one takes a KV read, and a registry request when KV has none.
+/// Most different schemas in one request: as many as Workers KV reads at once.
 pub(crate) const MAX_SCHEMAS: usize = 100;
 
-/// Most different logs one request appends to: each takes a subrequest.
-pub(crate) const MAX_LOGS: usize = 200;
+/// Most different logs one request appends to. Each takes a subrequest, of which Workers' free plan allows 50 a request;
+/// schemas, stream config, queue, error events and metrics take at most ten.
+pub(crate) const MAX_APPENDS: usize = 30;
 
 /// Longest text of an event or message repeated in an answer about a failure is the event itself; of a name, this many
 /// characters.

@@ -112,9 +112,7 @@ fn pointer(failure: &Failure) -> Option<&str> {
             | "too_many_schemas"
             | "schema_without_title"
             | "schema_not_allowed_in_stream" => Some("/$schema"),
-            "unknown_stream" | "stream_without_schema_title" | "too_many_streams" | "no_topic" => {
-                Some("/meta/stream")
-            }
+            "unknown_stream" | "stream_without_schema_title" | "no_topic" => Some("/meta/stream"),
             _ => Some(""),
         },
     }

@@ -222,6 +222,17 @@ impl KeyValue for EdgeKv {
             .await
             .map_err(|error| PortError::unavailable("kv", error.to_string()))
     }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, PortError> {
+        if let [key] = keys {
+            return Ok(vec![self.get(key).await?]);
+        }
+        let kv = self.0.kv("KV").map_err(|error| error::binding("kv", &error))?;
+        let values = kv.get_bulk(keys).text().await;
+        let mut values = values.map_err(|error| PortError::unavailable("kv", error.to_string()))?;
+        let value = |key| values.remove(key).flatten().map(String::into_bytes);
+        Ok(keys.iter().map(value).collect())
+    }
 }
 
 impl KeyValueWrite for EdgeKv {

@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +46,7 @@ struct Inner {
     ids: Cell<u64>,
     kv: RefCell<BTreeMap<String, Vec<u8>>>,
     reads: Cell<u64>,
+    calls: Cell<u64>,
     sql: MemorySql,
     queue: RefCell<Vec<Bytes>>,
     settings: RefCell<HashMap<String, String>>,
@@ -101,6 +103,26 @@ impl Memory {
     #[must_use]
     pub fn take_queue(&self) -> Vec<Bytes> {
         self.0.queue.take()
+    }
+
+    /// How often a port was used: on Workers, each is a subrequest.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.0.calls.get()
+    }
+
+    /// Counts a use of a port, and lets others run, as a platform does.
+    async fn called(&self) {
+        self.0.calls.set(self.0.calls.get() + 1);
+        let mut yielded = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// How often KV was read.
@@ -211,8 +233,16 @@ impl Diagnostics for Memory {
 
 impl KeyValue for Memory {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+        self.called().await;
         self.0.reads.set(self.0.reads.get() + 1);
         self.under("kv", || self.0.kv.borrow().get(key).cloned())
+    }
+
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, PortError> {
+        self.called().await;
+        self.0.reads.set(self.0.reads.get() + 1);
+        let kv = self.0.kv.borrow();
+        self.under("kv", || keys.iter().map(|key| kv.get(key).cloned()).collect())
     }
 }
 
@@ -226,12 +256,14 @@ impl KeyValueWrite for Memory {
 
 impl Queue for Memory {
     async fn send(&self, messages: Vec<Bytes>) -> Result<(), PortError> {
+        self.called().await;
         self.under("queue", || self.0.queue.borrow_mut().extend(messages))
     }
 }
 
 impl Registry for Memory {
     async fn ask(&self, request: RegistryRequest) -> Result<Published, RegistryError> {
+        self.called().await;
         let fault = self.0.faults.borrow().get("registry").copied();
         if fault == Some(Fault::Before) {
             return Err(Fault::Before.error("registry").into());
@@ -250,6 +282,7 @@ impl StreamLog for Memory {
     type Follow = Pin<Box<dyn Stream<Item = Result<Frame, PortError>>>>;
 
     async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
+        self.called().await;
         let fault = self.0.faults.borrow().get("log").copied();
         if fault == Some(Fault::Before) {
             return Err(Fault::Before.error("log"));
@@ -278,6 +311,7 @@ impl StreamLog for Memory {
 
 impl Metrics for Memory {
     async fn add(&self, samples: Vec<Sample>) -> Result<(), PortError> {
+        self.called().await;
         self.under("metrics", || ())?;
         SqlMetrics::new(self.sql()).add(samples).await
     }

@@ -24,15 +24,28 @@ use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_log::{Appended, Frame, LogName, Start};
 use futures_util::Stream;
+use futures_util::future::try_join_all;
 
 /// The address a request came from, as the platform saw it: an extension of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// Reads that are under way at the same time.
+const READS_AT_ONCE: usize = 6;
+
 /// Reads the edge key-value store. Eventually consistent: a value may be a minute old.
 pub trait KeyValue {
     /// The value under `key`, or `None`.
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PortError>;
+
+    /// The values under at most 100 `keys`, in their order; one request where the platform can.
+    async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, PortError> {
+        let mut values = Vec::with_capacity(keys.len());
+        for some in keys.chunks(READS_AT_ONCE) {
+            values.extend(try_join_all(some.iter().map(|key| self.get(key))).await?);
+        }
+        Ok(values)
+    }
 }
 
 /// Writes the edge key-value store. Only the registry does; a put is idempotent and may be retried.

@@ -37,10 +37,10 @@ pub enum RegistryRequest {
         /// The config, JSON text.
         config: Box<RawValue>,
     },
-    /// The value the registry has written, or will write, under a KV key.
+    /// The values the registry has written, or will write, under KV keys.
     Lookup {
-        /// The KV key.
-        key: String,
+        /// The KV keys.
+        keys: Vec<String>,
     },
     /// A version of the stream config; the current one for `None`.
     StreamConfig {
@@ -85,8 +85,8 @@ pub enum Published {
         /// Whether KV has it.
         in_kv: bool,
     },
-    /// A KV value.
-    Value(Option<Vec<u8>>),
+    /// KV values, in the order of the keys.
+    Values(Vec<Option<Vec<u8>>>),
     /// A stream config, if there is one.
     Config(Option<StoredConfig>),
     /// The history.

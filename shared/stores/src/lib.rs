@@ -22,7 +22,7 @@ pub use object::{LogObject, registry_object};
 pub use outbox::{OutboxMessage, SqlOutbox};
 pub use poll::follow_by_polling;
 pub use registry::SqlRegistry;
-pub use schemas::{SchemaCache, SchemaLookup, load_schema, read_through};
+pub use schemas::{SchemaCache, SchemaLookup, load_schemas, read_through};
 pub use stored::{IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode};
 
 /// How often a follower hears that nothing happened.

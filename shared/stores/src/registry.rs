@@ -76,7 +76,13 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
                     in_kv: self.flush().await? == 0,
                 })
             }
-            RegistryRequest::Lookup { key } => Ok(Published::Value(self.value(&key).await?)),
+            RegistryRequest::Lookup { keys } => {
+                let mut values = Vec::with_capacity(keys.len());
+                for key in &keys {
+                    values.push(self.value(key).await?);
+                }
+                Ok(Published::Values(values))
+            }
             RegistryRequest::StreamConfig { version } => {
                 Ok(Published::Config(self.stream_config(version).await?))
             }

@@ -97,36 +97,54 @@ impl SchemaCache {
     }
 }
 
-/// Looks `uri` up: in the cache, in edge KV, and once in the registry before it counts as unknown.
-///
-/// # Errors
-/// The platform's, when KV fails and the registry too.
-pub async fn load_schema<P: Platform>(
+/// Looks `uris` up: in the cache, in edge KV, and once in the registry before they count as unknown; one read of each
+/// however many they are. The result of a schema is an error when KV fails and the registry too.
+pub async fn load_schemas<P: Platform>(
     cache: &SchemaCache,
     platform: &P,
-    uri: &SchemaUri,
-) -> Result<SchemaLookup, PortError> {
-    if let Some(known) = cache.get(uri, platform.now()) {
-        cache.hits.set(cache.hits.get() + 1);
-        return Ok(known);
-    }
-    cache.misses.set(cache.misses.get() + 1);
-    let key = keys::uri(uri);
-    let lookup = match read_through(platform, &key).await? {
-        None => SchemaLookup::Unknown,
-        Some(value) => {
-            let document: SchemaDocument = decode(&key, &value)?;
-            match Schema::compile(&document.json) {
-                Ok(schema) => match schema.insecurity().filter(|_| !allowed(platform)) {
-                    None => SchemaLookup::Found(Rc::new(schema)),
-                    Some(error) => SchemaLookup::Insecure(error.to_string()),
-                },
-                Err(error) => SchemaLookup::Broken(error.to_string()),
+    uris: Vec<SchemaUri>,
+) -> HashMap<SchemaUri, Result<SchemaLookup, PortError>> {
+    let mut found = HashMap::with_capacity(uris.len());
+    let mut cold = Vec::new();
+    for uri in uris {
+        match cache.get(&uri, platform.now()) {
+            Some(known) => {
+                cache.hits.set(cache.hits.get() + 1);
+                found.insert(uri, Ok(known));
+            }
+            None => {
+                cache.misses.set(cache.misses.get() + 1);
+                cold.push(uri);
             }
         }
+    }
+    if cold.is_empty() {
+        return found;
+    }
+    let keys: Vec<String> = cold.iter().map(keys::uri).collect();
+    let values = read_many_through(platform, &keys).await;
+    for ((uri, key), value) in cold.into_iter().zip(&keys).zip(values) {
+        let lookup = value.and_then(|value| compiled(platform, key, value));
+        if let Ok(lookup) = &lookup {
+            cache.put(uri.clone(), lookup.clone(), platform.now());
+        }
+        found.insert(uri, lookup);
+    }
+    found
+}
+
+fn compiled<P: Platform>(platform: &P, key: &str, value: Option<Vec<u8>>) -> Result<SchemaLookup, PortError> {
+    let Some(value) = value else {
+        return Ok(SchemaLookup::Unknown);
     };
-    cache.put(uri.clone(), lookup.clone(), platform.now());
-    Ok(lookup)
+    let document: SchemaDocument = decode(key, &value)?;
+    Ok(match Schema::compile(&document.json) {
+        Ok(schema) => match schema.insecurity().filter(|_| !allowed(platform)) {
+            None => SchemaLookup::Found(Rc::new(schema)),
+            Some(error) => SchemaLookup::Insecure(error.to_string()),
+        },
+        Err(error) => SchemaLookup::Broken(error.to_string()),
+    })
 }
 
 /// Whether insecure schemas may be used: EventGate's `allowInsecureSchemas`.
@@ -139,20 +157,47 @@ fn allowed<P: Platform>(platform: &P) -> bool {
 /// # Errors
 /// The registry's.
 pub async fn read_through<P: Platform>(platform: &P, key: &str) -> Result<Option<Vec<u8>>, PortError> {
-    if let Ok(Some(value)) = platform.kv().get(key).await {
-        return Ok(Some(value));
+    let values = read_many_through(platform, &[key.to_owned()]).await;
+    values.into_iter().next().unwrap_or(Ok(None))
+}
+
+/// The same for at most 100 keys, in their order.
+async fn read_many_through<P: Platform>(
+    platform: &P,
+    keys: &[String],
+) -> Vec<Result<Option<Vec<u8>>, PortError>> {
+    let mut values = match platform.kv().get_many(keys).await {
+        Ok(values) => values,
+        Err(_) => vec![None; keys.len()],
+    };
+    let missing: Vec<String> = keys
+        .iter()
+        .zip(&values)
+        .filter(|(_, value)| value.is_none())
+        .map(|(key, _)| key.clone())
+        .collect();
+    if missing.is_empty() {
+        return values.into_iter().map(Ok).collect();
     }
-    match platform
+    let missing_count = missing.len();
+    let looked_up = platform
         .registry()
-        .ask(RegistryRequest::Lookup { key: key.to_owned() })
-        .await
-    {
-        Ok(Published::Value(value)) => Ok(value),
-        Ok(other) => Err(PortError::corrupt(
-            "registry",
-            format!("{other:?} is no answer to a lookup"),
-        )),
-        Err(RegistryError::Unavailable { detail }) => Err(PortError::unavailable("registry", detail)),
-        Err(error) => Err(PortError::corrupt("registry", error.to_string())),
-    }
+        .ask(RegistryRequest::Lookup { keys: missing })
+        .await;
+    let error = match looked_up {
+        Ok(Published::Values(found)) if found.len() == missing_count => {
+            let mut found = found.into_iter();
+            for value in values.iter_mut().filter(|value| value.is_none()) {
+                *value = found.next().flatten();
+            }
+            return values.into_iter().map(Ok).collect();
+        }
+        Ok(other) => PortError::corrupt("registry", format!("{other:?} is no answer to a lookup")),
+        Err(RegistryError::Unavailable { detail }) => PortError::unavailable("registry", detail),
+        Err(error) => PortError::corrupt("registry", error.to_string()),
+    };
+    let values = values.into_iter();
+    values
+        .map(|value| value.map_or_else(|| Err(error.clone()), |value| Ok(Some(value))))
+        .collect()
 }

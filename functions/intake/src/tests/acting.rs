@@ -1,5 +1,7 @@
 //! What happens to accepted events, and when the platform fails.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 #[test]
@@ -207,19 +209,59 @@ fn a_queued_stream_is_sent_to_the_queue_and_what_fits_no_message_to_the_log() {
 }
 
 #[test]
-fn different_schemas_and_streams_of_one_request_are_bounded() {
+fn a_hundred_events_of_as_many_streams_and_schemas_take_fifty_subrequests_at_most() {
     run(async {
         let (isolate, memory) = world().await;
-        let jobs = |count: usize| (0..count).map(|n| event(&format!("job.{n}"))).collect::<Vec<_>>();
+        let schema = |n: usize| {
+            (
+                format!("s{n}"),
+                SCHEMA.replace("\"test\", \"$id\"", &format!("\"s{n}\", \"$id\"")),
+            )
+        };
+        let schemas: Vec<(String, String)> = (0..90).map(schema).collect();
+        let schemas: Vec<(&str, &str)> = schemas
+            .iter()
+            .map(|(title, json)| (title.as_str(), json.as_str()))
+            .collect();
+        publish(&memory, &schemas).await;
+        let streams = (0..100).map(|n| (format!("stream.{n}"), json!({"schema_title": format!("s{n}")})));
+        configure(&memory, Value::Object(streams.collect())).await;
+        let events: Vec<Value> = (0..100)
+            .map(|n| json!({"$schema": format!("/s{n}/1.0.0"), "meta": {"stream": format!("stream.{n}")}}))
+            .collect();
+        let before = memory.calls();
+        let (status, body) = post(&isolate, &memory, json!(events)).await;
+        memory.run_background().await;
+        let calls = memory.calls() - before;
+        assert!(calls <= 50, "{calls}");
+        assert_eq!(status, 207);
         assert_eq!(
-            post(&isolate, &memory, json!(jobs(limits::MAX_LOGS))).await.0,
-            201
+            body["error"].as_array().unwrap().len(),
+            10,
+            "no repository has s90 to s99"
         );
-        let (status, body) = post(&isolate, &memory, json!(jobs(limits::MAX_LOGS + 1))).await;
-        assert!(
-            status == 207 && message(&body).contains("more than 200 different streams"),
-            "{body}"
-        );
+        let mut logged = 0;
+        for n in 0..90 {
+            logged += texts(&memory, &format!("stream.{n}")).await.len();
+        }
+        let queued: usize = memory
+            .take_queue()
+            .iter()
+            .map(|message| {
+                eventstar_delivery::QueueMessage::decode(message)
+                    .unwrap()
+                    .events
+                    .len()
+            })
+            .sum();
+        assert_eq!((logged, queued), (limits::MAX_APPENDS, 90 - limits::MAX_APPENDS));
+    });
+}
+
+#[test]
+fn different_schemas_of_one_request_are_bounded() {
+    run(async {
+        let (isolate, memory) = world().await;
         let unknown: Vec<Value> = (0..=limits::MAX_SCHEMAS)
             .map(|n| json!({"$schema": format!("/no/{n}/1.0.0"), "meta": {"stream": "test.event"}}))
             .collect();
@@ -231,6 +273,30 @@ fn different_schemas_and_streams_of_one_request_are_bounded() {
                 .count(),
             1
         );
+    });
+}
+
+#[test]
+fn cold_requests_wait_for_nobody_and_read_a_schema_once_each() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let before = memory.kv_reads();
+        let mut requests: Vec<_> = (0..50)
+            .map(|n| {
+                let (isolate, memory) = (Rc::clone(&isolate), memory.clone());
+                let mut sent = event("test.event");
+                sent["test"] = json!(n.to_string());
+                async move { post(&isolate, &memory, json!([sent, sent])).await.0 }.boxed_local()
+            })
+            .collect();
+        // All have begun to read; then the client of the first goes away.
+        for request in &mut requests {
+            assert!(request.now_or_never().is_none());
+        }
+        drop(requests.remove(0));
+        assert_eq!(futures_util::future::join_all(requests).await, [201; 49]);
+        assert_eq!(texts(&memory, "test.event").await.len(), 49);
+        assert!(memory.kv_reads() - before <= 100, "a schema and the config each");
     });
 }
 

@@ -224,10 +224,13 @@ fn kv_is_made_good_by_the_next_request_when_it_fails() {
                 "{published:?}"
             );
             let lookup = RegistryRequest::Lookup {
-                key: "uri/v1/a/1.0.0".into(),
+                keys: vec!["uri/v1/none/1.0.0".into(), "uri/v1/a/1.0.0".into()],
             };
             let found = registry(&memory).ask(lookup, 1).await;
-            assert!(matches!(found, Ok(Published::Value(Some(_)))));
+            let Ok(Published::Values(values)) = found else {
+                panic!("{found:?}")
+            };
+            assert!(matches!(values.as_slice(), [None, Some(_)]));
             memory.heal();
             let flushed = registry(&memory).ask(RegistryRequest::Flush, 1).await;
             assert!(matches!(flushed, Ok(Published::Flushed { owed: 0 })));
