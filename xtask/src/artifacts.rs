@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::names::without_names;
 use crate::process::{self, step};
 use crate::project::{FUNCTIONS, Project};
 use crate::{tools, wrangler};
@@ -223,6 +224,10 @@ fn worker_build(project: &Project, packages: &[String], worker: &Worker) -> Resu
     command.env("WASM_BINDGEN_BIN", project.cache.join("bin/wasm-bindgen"));
     command.env("PATH", tools::path_with_node(project)?);
     process::output(with_wasm_settings(&mut command))?;
+    let module = out_dir(worker)?.join("index_bg.wasm");
+    let named = fs::read(&module).with_context(|| format!("{} cannot be read", module.display()))?;
+    fs::write(&module, without_names(&named)?)
+        .with_context(|| format!("{} cannot be written", module.display()))?;
     // As they are now: worker-build runs cargo again, and somebody may have changed a file meanwhile.
     fs::write(&stamp, inputs(project, worker)?)
         .with_context(|| format!("{} cannot be written", stamp.display()))?;
@@ -256,7 +261,7 @@ fn inputs(project: &Project, worker: &Worker) -> Result<String> {
         project.locked_version("wasm-bindgen")?
     );
     Ok(format!(
-        "{} {versions} {}",
+        "without names {} {versions} {}",
         tools::sha256(&wasm),
         tools::sha256(&lock)
     ))

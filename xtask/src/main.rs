@@ -11,6 +11,7 @@ mod deploy;
 mod dev;
 mod licences;
 mod lint;
+mod names;
 mod process;
 mod project;
 mod round_trip;
