@@ -1,4 +1,5 @@
-//! `workerd serve` with the intake worker, the worker that does nothing, and a KV filled as the registry fills it.
+//! `workerd serve` with the intake worker, the worker that does nothing, a KV filled as the registry fills it, and the
+//! object that keeps metrics.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -44,7 +45,7 @@ impl Workerd {
             project.root.join("xtask/assets/kv-service.mjs"),
             folder.join("kv-service.mjs"),
         )?;
-        for name in ["noop", "intake"] {
+        for name in ["noop", "intake", "delivery"] {
             let script = match name {
                 "noop" => project.root.join("build/cloudflare/noop/index.js"),
                 _ => wrangler::main_script(project, &config, name)?,
@@ -163,16 +164,19 @@ fn capnp_config(config: &toml::Table, noop: u16, intake: u16) -> Result<String> 
     let _ = writeln!(
         text,
         "const config :Workerd.Config = (\n  services = [\n    (name = \"noop\", worker = .noop),\n    \
-         (name = \"intake\", worker = .intake),\n    (name = \"kv\", worker = .kv),\n  ],\n  sockets = [\n    \
+         (name = \"intake\", worker = .intake),\n    (name = \"delivery\", worker = .delivery),\n    (name = \"kv\", worker = .kv),\n  ],\n  sockets = [\n    \
          (name = \"noop\", address = \"127.0.0.1:{noop}\", http = (), service = \"noop\"),\n    \
          (name = \"intake\", address = \"127.0.0.1:{intake}\", http = (), service = \"intake\"),\n  ],\n);\n"
     );
-    let bindings = "(name = \"KV\", kvNamespace = \"kv\"), (name = \"SINK\", text = \"null\")";
-    for (name, bindings) in [("noop", ""), ("intake", bindings)] {
+    let intake = "bindings = [(name = \"KV\", kvNamespace = \"kv\"), (name = \"SINK\", text = \"null\"), \
+         (name = \"METRICS\", durableObjectNamespace = (className = \"MetricsObject\", serviceName = \"delivery\"))],";
+    let delivery = "durableObjectNamespaces = [(className = \"MetricsObject\", uniqueKey = \"metrics\", enableSql = true)],\n  \
+         durableObjectStorage = (inMemory = void),";
+    for (name, settings) in [("noop", ""), ("intake", intake), ("delivery", delivery)] {
         let _ = writeln!(
             text,
             "const {name} :Workerd.Worker = (\n  modules = [\n    (name = \"index.js\", esModule = embed \"{name}.js\"),\n    \
-             (name = \"index_bg.wasm\", wasm = embed \"{name}.wasm\"),\n  ],\n  {compatibility}\n  bindings = [{bindings}],\n);\n"
+             (name = \"index_bg.wasm\", wasm = embed \"{name}.wasm\"),\n  ],\n  {compatibility}\n  {settings}\n);\n"
         );
     }
     let _ = writeln!(
@@ -195,7 +199,7 @@ mod tests {
             text.contains("127.0.0.1:1001") && text.contains("127.0.0.1:1002"),
             "{text}"
         );
-        assert_eq!(text.matches("compatibilityDate = \"2026-01-01\"").count(), 3);
+        assert_eq!(text.matches("compatibilityDate = \"2026-01-01\"").count(), 4);
         assert!(text.contains("(name = \"SINK\", text = \"null\")"), "{text}");
     }
 }
