@@ -121,7 +121,8 @@ fn read(raw: &str, said: &Said, max_bytes: usize) -> Result<Event, Failure> {
         )
     })?;
     let stream = value
-        .pointer("/meta/stream")
+        .get("meta")
+        .and_then(|meta| meta.get("stream"))
         .and_then(Value::as_str)
         .map(str::to_owned);
     Ok(Event {
@@ -144,6 +145,24 @@ fn shorten(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The receive time of a request's events, in the forms it is written in.
+struct Now {
+    millis: Millis,
+    iso: String,
+    quoted: String,
+}
+
+impl Now {
+    fn at(millis: Millis) -> Self {
+        let iso = to_iso(millis);
+        Self {
+            quoted: quote(&iso),
+            millis,
+            iso,
+        }
+    }
+}
+
 /// Decides for each event, in order.
 pub(crate) fn decide<P: Platform>(
     platform: &P,
@@ -151,7 +170,7 @@ pub(crate) fn decide<P: Platform>(
     gathered: &Gathered,
     received: Vec<Received<'_>>,
 ) -> Vec<Decided> {
-    let now = platform.now();
+    let now = Now::at(platform.now());
     let prefix = platform.get("TOPIC_PREFIX");
     received
         .into_iter()
@@ -163,7 +182,7 @@ pub(crate) fn decide<P: Platform>(
             Received::Event(event) => {
                 let sent = event.text.clone();
                 let stream = event.stream.as_deref().and_then(|stream| gathered.stream(stream));
-                match judge(platform, sender, gathered, *event, now, prefix.as_deref()) {
+                match judge(platform, sender, gathered, *event, &now, prefix.as_deref()) {
                     Ok(decided) => decided,
                     Err((schema, failure)) => Decided::Refuse(Outcome {
                         stream,
@@ -190,7 +209,7 @@ fn judge<'g, P: Platform>(
     sender: &Sender,
     gathered: &'g Gathered,
     event: Event,
-    now: Millis,
+    now: &Now,
     prefix: Option<&str>,
 ) -> Result<Decided, Refusal<'g>> {
     let Event {
@@ -199,7 +218,7 @@ fn judge<'g, P: Platform>(
         uri,
         stream,
     } = event;
-    let id = delivery_id(platform, now, stream.as_deref(), &text);
+    let id = delivery_id(platform, now.millis, stream.as_deref(), &value, &text);
     let schema: &Schema = match gathered.schemas.get(&uri) {
         Some(Ok(SchemaLookup::Found(schema))) => schema,
         None => {
@@ -242,7 +261,7 @@ fn judge<'g, P: Platform>(
         &sender.said,
         &mut text,
         &mut value,
-        now,
+        &now.iso,
     );
     if config.as_ref().is_some_and(|config| config.edge_uniques) {
         enrollments::hoist(schema, &sender.said, &mut text, &mut value)
@@ -256,13 +275,13 @@ fn judge<'g, P: Platform>(
         return Err((Some(schema), missing("meta.stream")));
     };
     // A `meta.dt` that was sent has been validated as sent; what is stored is the receive time (T376026).
-    if value.pointer("/meta/dt").is_some() {
-        text.set(&["meta", "dt"], &quote(&to_iso(now)));
+    if value.get("meta").is_some_and(|meta| meta.get("dt").is_some()) {
+        text.set(&["meta", "dt"], &now.quoted);
     }
     let route = route(&config, &stream, prefix, &text).map_err(|failure| (Some(schema), failure))?;
     let envelope = Envelope {
         id,
-        dt: now,
+        dt: now.millis,
         stream,
         key: route.key,
         headers: BTreeMap::new(),

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use eventstar_event::EventText;
 use eventstar_event::json::quote;
-use eventstar_event::time::{Millis, to_iso};
 use eventstar_http_api::{Request, query_value};
 use eventstar_ports::{ClientAddress, Config, Platform};
 use eventstar_stream_config::Stream;
@@ -80,7 +79,7 @@ impl Said {
             (&["meta", "stream"], &self.stream),
         ] {
             if let Some(said) = said {
-                set_where_missing(text, value, path, said);
+                set_where_missing(text, value, path, || said.clone());
             }
         }
     }
@@ -128,21 +127,25 @@ pub(crate) fn fill<P: Platform>(
     said: &Said,
     text: &mut EventText,
     value: &mut Value,
-    now: Millis,
+    now: &str,
 ) {
-    let mut set = |path: &[&str], new: &str| {
+    let mut set = |path: &[&str], new: &dyn Fn() -> String| {
         if schema.takes(path) {
             set_where_missing(text, value, path, new);
         }
     };
-    let id = uuid::Builder::from_random_bytes(platform.random()).into_uuid();
-    set(&["meta", "id"], &id.to_string());
-    set(&["meta", "dt"], &to_iso(now));
+    let now = || now.to_owned();
+    set(&["meta", "id"], &|| {
+        uuid::Builder::from_random_bytes(platform.random())
+            .into_uuid()
+            .to_string()
+    });
+    set(&["meta", "dt"], &now);
     if schema
         .title()
         .is_some_and(|title| title.starts_with("analytics/legacy"))
     {
-        set(&["dt"], &to_iso(now));
+        set(&["dt"], &now);
     }
     for (path, header) in stream
         .map(|stream| stream.header_fields.as_slice())
@@ -150,22 +153,23 @@ pub(crate) fn fill<P: Platform>(
     {
         if let Some(said) = said.headers.get(header) {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            set(&path, said);
+            set(&path, &|| said.clone());
         }
     }
     if let Some(address) = said.client_ip {
-        set(&["http", "client_ip"], &address.to_string());
+        set(&["http", "client_ip"], &|| address.to_string());
     }
 }
 
 /// Sets a member the event lacks; not below something that is no object, which validation then refuses.
-fn set_where_missing(text: &mut EventText, value: &mut Value, path: &[&str], new: &str) {
+fn set_where_missing(text: &mut EventText, value: &mut Value, path: &[&str], new: impl Fn() -> String) {
     if let Some(missing) = missing(value, path) {
+        let new = new();
+        text.set(path, &quote(&new));
         missing.insert(
             path.last().copied().unwrap_or_default().to_owned(),
             Value::from(new),
         );
-        text.set(path, &quote(new));
     }
 }
 

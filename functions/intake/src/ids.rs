@@ -7,12 +7,23 @@
 use eventstar_event::EventText;
 use eventstar_event::time::Millis;
 use eventstar_ports::Ids;
+use serde_json::Value;
 use uuid::Builder;
 
-/// The delivery id of an event as received (compacted): a UUID of version 8, of a BLAKE3 hash, that a retry has again;
+/// The delivery id of an event as received (compacted, and parsed): a UUID of version 8, of a BLAKE3 hash, that a retry has again;
 /// for an event without a `meta.id` a new one of version 7.
-pub(crate) fn delivery_id(ids: &impl Ids, now: Millis, stream: Option<&str>, event: &EventText) -> String {
-    let id = match stream.filter(|_| event.get_str(&["meta", "id"]).is_some()) {
+pub(crate) fn delivery_id(
+    ids: &impl Ids,
+    now: Millis,
+    stream: Option<&str>,
+    value: &Value,
+    event: &EventText,
+) -> String {
+    let has_id = value
+        .get("meta")
+        .and_then(|meta| meta.get("id"))
+        .is_some_and(Value::is_string);
+    let id = match stream.filter(|_| has_id) {
         Some(stream) => of_bytes(stream, event.as_str()),
         None => {
             let mut tail = [0; 10];
