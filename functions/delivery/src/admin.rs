@@ -1,12 +1,12 @@
 //! The admin routes: publishing schemas and stream config, reading the config and its history.
 
 use eventstar_http_api::{
-    Access, Principal, Request, Response, error, json, not_found, query_value, with_etag,
+    Request, Response, admin_only, error, json, not_found, query_value, unavailable, with_etag,
 };
 use eventstar_ports::{
-    Level, Platform, Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig,
+    Platform, Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig,
 };
-use http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH, WWW_AUTHENTICATE};
+use http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::MAX_BODY_BYTES;
 
 pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &str) -> Response {
-    if let Err(refusal) = authorize(platform, request) {
+    if let Err(refusal) = admin_only(platform, request) {
         return refusal;
     }
     if request.body().len() > MAX_BODY_BYTES {
@@ -39,36 +39,6 @@ pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &
         (_, "stream-configs/history", _) => eventstar_http_api::method_not_allowed(request, "GET"),
         (_, _, Some(_)) => eventstar_http_api::method_not_allowed(request, "PUT"),
         _ => not_found(request),
-    }
-}
-
-fn authorize<P: Platform>(platform: &P, request: &Request) -> Result<(), Response> {
-    match Principal::of(request.headers(), platform).admin() {
-        Access::Granted => Ok(()),
-        Access::TokenMissing => {
-            let detail = "admin routes need a token: send Authorization: Bearer <ADMIN_TOKEN>";
-            let mut response = error(
-                request,
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "Token Required",
-                detail,
-            );
-            response
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            Err(response)
-        }
-        Access::Refused => {
-            let detail = "the token sent is not the deployment's admin token";
-            Err(error(
-                request,
-                StatusCode::FORBIDDEN,
-                "forbidden",
-                "Wrong Token",
-                detail,
-            ))
-        }
     }
 }
 
@@ -253,14 +223,7 @@ fn refused<P: Platform>(
             &detail,
         ),
         RegistryError::Unavailable { detail: log } => {
-            platform.log(Level::Error, &format!("registry: {log}"));
-            error(
-                request,
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Service Unavailable",
-                &detail,
-            )
+            unavailable(platform, request, &format!("registry: {log}"), &detail)
         }
     }
 }

@@ -11,7 +11,7 @@ use eventstar_event::time::{Millis, to_iso};
 use eventstar_event::{Envelope, EventText, JsonError, SchemaUri, StreamName, Topic};
 use eventstar_http_api::{Access, Principal};
 use eventstar_log::LogName;
-use eventstar_ports::{Config, Level, Platform};
+use eventstar_ports::{Level, Platform};
 use eventstar_stores::SchemaLookup;
 use eventstar_stream_config::{Accept, Stream};
 use eventstar_validation::Schema;
@@ -145,20 +145,26 @@ fn shorten(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The receive time of a request's events, in the forms it is written in.
-struct Now {
-    millis: Millis,
+/// What is the same for all events of a request, looked up and written once.
+struct Common {
+    now: Millis,
+    /// The receive time in ISO 8601, and that as a JSON text.
     iso: String,
     quoted: String,
+    topic_prefix: Option<String>,
+    event_service: Option<String>,
 }
 
-impl Now {
-    fn at(millis: Millis) -> Self {
-        let iso = to_iso(millis);
+impl Common {
+    fn of<P: Platform>(platform: &P) -> Self {
+        let now = platform.now();
+        let iso = to_iso(now);
         Self {
+            now,
             quoted: quote(&iso),
-            millis,
             iso,
+            topic_prefix: platform.get("TOPIC_PREFIX"),
+            event_service: platform.get("EVENT_SERVICE"),
         }
     }
 }
@@ -170,8 +176,7 @@ pub(crate) fn decide<P: Platform>(
     gathered: &Gathered,
     received: Vec<Received<'_>>,
 ) -> Vec<Decided> {
-    let now = Now::at(platform.now());
-    let prefix = platform.get("TOPIC_PREFIX");
+    let common = Common::of(platform);
     received
         .into_iter()
         .map(|received| match received {
@@ -182,7 +187,7 @@ pub(crate) fn decide<P: Platform>(
             Received::Event(event) => {
                 let sent = event.text.clone();
                 let stream = event.stream.as_deref().and_then(|stream| gathered.stream(stream));
-                match judge(platform, sender, gathered, *event, &now, prefix.as_deref()) {
+                match judge(platform, sender, gathered, *event, &common) {
                     Ok(decided) => decided,
                     Err((schema, failure)) => Decided::Refuse(Outcome {
                         stream,
@@ -209,8 +214,7 @@ fn judge<'g, P: Platform>(
     sender: &Sender,
     gathered: &'g Gathered,
     event: Event,
-    now: &Now,
-    prefix: Option<&str>,
+    common: &Common,
 ) -> Result<Decided, Refusal<'g>> {
     let Event {
         mut text,
@@ -218,7 +222,7 @@ fn judge<'g, P: Platform>(
         uri,
         stream,
     } = event;
-    let id = delivery_id(platform, now.millis, stream.as_deref(), &value, &text);
+    let id = delivery_id(platform, common.now, stream.as_deref(), &value, &text);
     let schema: &Schema = match gathered.schemas.get(&uri) {
         Some(Ok(SchemaLookup::Found(schema))) => schema,
         None => {
@@ -249,7 +253,7 @@ fn judge<'g, P: Platform>(
     };
     let config = match &stream {
         Some(stream) => Some(
-            allowed(platform, &sender.principal, gathered, schema, &uri, stream)
+            allowed(common, &sender.principal, gathered, schema, &uri, stream)
                 .map_err(|failure| (None, failure))?,
         ),
         None => None,
@@ -261,7 +265,7 @@ fn judge<'g, P: Platform>(
         &sender.said,
         &mut text,
         &mut value,
-        &now.iso,
+        &common.iso,
     );
     if config.as_ref().is_some_and(|config| config.edge_uniques) {
         enrollments::hoist(schema, &sender.said, &mut text, &mut value)
@@ -276,12 +280,13 @@ fn judge<'g, P: Platform>(
     };
     // A `meta.dt` that was sent has been validated as sent; what is stored is the receive time (T376026).
     if value.get("meta").is_some_and(|meta| meta.get("dt").is_some()) {
-        text.set(&["meta", "dt"], &now.quoted);
+        text.set(&["meta", "dt"], &common.quoted);
     }
-    let route = route(&config, &stream, prefix, &text).map_err(|failure| (Some(schema), failure))?;
+    let route = route(&config, &stream, common.topic_prefix.as_deref(), &text)
+        .map_err(|failure| (Some(schema), failure))?;
     let envelope = Envelope {
         id,
-        dt: now.millis,
+        dt: common.now,
         stream,
         key: route.key,
         headers: BTreeMap::new(),
@@ -299,7 +304,7 @@ fn judge<'g, P: Platform>(
 /// Whether the schema may enter the stream, and the caller may produce to it. The texts are eventgate-wikimedia's,
 /// with what to do added.
 fn allowed(
-    settings: &impl Config,
+    common: &Common,
     principal: &Principal,
     gathered: &Gathered,
     schema: &Schema,
@@ -308,17 +313,18 @@ fn allowed(
 ) -> Result<Rc<Stream>, Failure> {
     let configs = gathered.configs.as_ref().map_err(Failure::ours)?;
     let shown = shorten(stream);
-    let about = format!("event of schema at {uri} destined to stream {shown}");
+    let about = || format!("event of schema at {uri} destined to stream {shown}");
     let reserved = stream == DEAD_LETTER_TOPIC || StreamName::parse(stream).is_err();
-    let service = settings.get("EVENT_SERVICE");
-    let ours = |config: &Rc<Stream>| service.is_none() || config.event_service == service;
+    let service = &common.event_service;
+    let ours = |config: &Rc<Stream>| service.is_none() || config.event_service == *service;
     let Some(config) = configs
         .streams
         .stream(stream)
         .filter(|config| !reserved && ours(config))
     else {
         let message = format!(
-            "{about} is not allowed in stream; {shown} is not configured. Add it to the stream config, or correct meta.stream"
+            "{} is not allowed in stream; {shown} is not configured. Add it to the stream config, or correct meta.stream",
+            about()
         );
         return Err(Failure::client("unknown_stream", message));
     };
@@ -331,7 +337,8 @@ fn allowed(
     }
     let Some(expected) = &config.schema_title else {
         let message = format!(
-            "{about} is not allowed in stream; {shown} does not have a schema_title setting. Set it in the stream config"
+            "{} is not allowed in stream; {shown} does not have a schema_title setting. Set it in the stream config",
+            about()
         );
         return Err(Failure::client("stream_without_schema_title", message));
     };
@@ -340,12 +347,13 @@ fn allowed(
         Some(title) if title == expected || uri.title() == expected => Ok(config),
         Some(_) => {
             let message = format!(
-                "{about} is not allowed in stream; schema title must be {expected}. Use a schema of that title, or another stream"
+                "{} is not allowed in stream; schema title must be {expected}. Use a schema of that title, or another stream",
+                about()
             );
             Err(Failure::client("schema_not_allowed_in_stream", message))
         }
         None => {
-            let message = format!("Schema at {uri} must define a 'title' field. From {about}");
+            let message = format!("Schema at {uri} must define a 'title' field. From {}", about());
             Err(Failure::client("schema_without_title", message))
         }
     }

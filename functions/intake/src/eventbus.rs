@@ -11,9 +11,9 @@ use std::rc::Rc;
 use eventstar_event::json::quote;
 use eventstar_event::{EventText, JsonError, SchemaUri};
 use eventstar_http_api::{
-    Principal, Request, Response, decode_segment, empty, error, json, retry_after, text,
+    Principal, Request, Response, decode_segment, empty, error, json, retry_after, text, unavailable,
 };
-use eventstar_ports::{Level, Platform, PortError};
+use eventstar_ports::{Platform, PortError};
 use eventstar_stores::{Configs, IndexDocument, SchemaDocument, decode, keys, read_through};
 use eventstar_validation::errors_text;
 use http::StatusCode;
@@ -64,7 +64,7 @@ pub(crate) async fn produce<P: Platform>(isolate: &Rc<Isolate>, platform: &P, re
         .await
     {
         Ok(configs) => configs,
-        Err(port_error) => return unavailable(platform, request, &port_error),
+        Err(port_error) => return unreadable(platform, request, &port_error),
     };
     let sender = Sender {
         principal: Principal::of(request.headers(), platform),
@@ -291,7 +291,7 @@ fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outco
 pub(crate) async fn topics<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
     let configs = match isolate.configs.current(platform).await {
         Ok(configs) => configs,
-        Err(port_error) => return unavailable(platform, request, &port_error),
+        Err(port_error) => return unreadable(platform, request, &port_error),
     };
     let topics: Map<String, Value> = configs
         .streams
@@ -317,7 +317,7 @@ pub(crate) async fn schemas<P: Platform>(platform: &P, request: &Request, path: 
         "" => list(platform, request).await,
         uri => schema(platform, request, uri).await,
     };
-    answer.unwrap_or_else(|port_error| unavailable(platform, request, &port_error))
+    answer.unwrap_or_else(|port_error| unreadable(platform, request, &port_error))
 }
 
 async fn list<P: Platform>(platform: &P, request: &Request) -> Result<Response, PortError> {
@@ -380,18 +380,13 @@ fn negotiated(headers: &HeaderMap, json: String, yaml: Option<String>) -> Respon
     }
 }
 
-fn unavailable<P: Platform>(platform: &P, request: &Request, port_error: &PortError) -> Response {
-    platform.log(Level::Error, &port_error.to_string());
-    let mut response = error(
+fn unreadable<P: Platform>(platform: &P, request: &Request, port_error: &PortError) -> Response {
+    unavailable(
+        platform,
         request,
-        StatusCode::SERVICE_UNAVAILABLE,
-        "unavailable",
-        "Service Unavailable",
+        &port_error.to_string(),
         "streams and schemas cannot be read now: try again",
-    );
-    let [random, ..] = platform.random();
-    retry_after(&mut response, random);
-    response
+    )
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use eventstar_ports::Ids;
 use serde_json::Value;
 use uuid::Builder;
 
-/// The delivery id of an event as received (compacted, and parsed): a UUID of version 8, of a BLAKE3 hash, that a retry has again;
-/// for an event without a `meta.id` a new one of version 7.
+/// The delivery id of an event as received (compacted, and parsed): a UUID of version 8, of a BLAKE3 hash, that a retry
+/// has again; for an event without a `meta.id` a new one of version 7.
 pub(crate) fn delivery_id(
     ids: &impl Ids,
     now: Millis,

@@ -58,7 +58,6 @@ pub struct Isolate {
 pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
     let path = within(&platform, route("intake", request.uri()).path);
     let response = match routes::find(path) {
-        _ if path == "/metrics" => eventstar_metrics::page(&platform, &request).await,
         None => not_found(&request),
         Some(found) if *request.method() == Method::OPTIONS => preflight(found.allow),
         Some(found) if !allows(found.allow, request.method()) => method_not_allowed(&request, found.allow),
@@ -84,6 +83,7 @@ async fn answer<P: Platform>(
         Endpoint::Beacon => beacon::beacon(isolate, platform, request),
         Endpoint::EventBusTopics => eventbus::topics(isolate, platform, request).await,
         Endpoint::EventBusSchemas => eventbus::schemas(platform, request, path).await,
+        Endpoint::Metrics => eventstar_metrics::page(platform, request).await,
         Endpoint::Spec if query_value(request.uri(), "spec").is_some() => {
             json(StatusCode::OK, &routes::spec())
         }

@@ -11,6 +11,7 @@ pub(crate) enum Endpoint {
     EventBusEvents,
     EventBusTopics,
     EventBusSchemas,
+    Metrics,
     /// What every function has.
     Info,
     Spec,
@@ -154,6 +155,18 @@ pub(crate) const ROUTES: &[Route] = &[
         summary: "This document.",
         parameters: &["spec"],
         responses: FOUND_OR_NOT,
+    },
+    Route {
+        path: "/metrics",
+        endpoint: Endpoint::Metrics,
+        allow: "GET,HEAD",
+        summary: "What all isolates counted, for Prometheus; needs the admin token.",
+        parameters: &[],
+        responses: &[
+            (200, "It."),
+            (401, "The admin token is missing."),
+            (403, "It is another token."),
+        ],
     },
     info("/_info", "Name, version, description and home."),
     info("/_info/name", "The name."),

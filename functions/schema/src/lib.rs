@@ -8,9 +8,9 @@ use std::rc::Rc;
 use eventstar_event::SchemaUri;
 use eventstar_http_api::{
     Request, Response, common_headers, empty, error, info, json, method_not_allowed, not_found, not_modified,
-    route, text, with_etag,
+    route, text, unavailable, with_etag,
 };
-use eventstar_ports::{Level, Platform, PortError};
+use eventstar_ports::{Platform, PortError};
 use eventstar_stores::{SchemaDocument, decode, keys, read_through};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
@@ -59,15 +59,8 @@ async fn get<P: Platform>(platform: &P, request: &Request, path: &str) -> Respon
         Some(file) => schema(platform, request, file).await,
     };
     answer.unwrap_or_else(|port_error| {
-        platform.log(Level::Error, &port_error.to_string());
         let detail = "schemas cannot be read now: try again";
-        error(
-            request,
-            StatusCode::SERVICE_UNAVAILABLE,
-            "unavailable",
-            "Service Unavailable",
-            detail,
-        )
+        unavailable(platform, request, &port_error.to_string(), detail)
     })
 }
 

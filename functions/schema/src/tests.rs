@@ -155,6 +155,7 @@ fn a_kv_that_fails_or_lags_is_made_up_for_by_the_registry() {
         memory.fail("registry", Fault::Before);
         let (response, body) = get(&memory, path).await;
         assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after"));
         assert!(!String::from_utf8_lossy(&body).contains("injected"));
     });
 }

@@ -12,9 +12,9 @@ mod select;
 use std::rc::Rc;
 
 use eventstar_http_api::{
-    Request, Response, accepts, common_headers, empty, error, info, method_not_allowed, route,
+    Request, Response, accepts, common_headers, empty, error, info, method_not_allowed, route, unavailable,
 };
-use eventstar_ports::{Body, Level, Platform};
+use eventstar_ports::{Body, Platform, PortError};
 use eventstar_stores::ConfigCache;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
@@ -61,7 +61,7 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
 async fn stream<P: Platform>(isolate: &Isolate, platform: P, request: &Request, streams: &str) -> Response {
     let configs = match isolate.configs.current(&platform).await {
         Ok(configs) => configs,
-        Err(port_error) => return unavailable(&platform, request, &port_error.to_string()),
+        Err(port_error) => return unreadable(&platform, request, &port_error),
     };
     let selected = match select::select(&platform, &configs, request, streams) {
         Ok(selected) => selected,
@@ -71,7 +71,7 @@ async fn stream<P: Platform>(isolate: &Isolate, platform: P, request: &Request, 
                 Ok(selected) => selected,
                 Err(refusal) => return refused(request, &refusal),
             },
-            Err(port_error) => return unavailable(&platform, request, &port_error.to_string()),
+            Err(port_error) => return unreadable(&platform, request, &port_error),
         },
         Err(refusal) => return refused(request, &refusal),
     };
@@ -100,15 +100,12 @@ async fn stream<P: Platform>(isolate: &Isolate, platform: P, request: &Request, 
     response
 }
 
-fn unavailable<P: Platform>(platform: &P, request: &Request, log: &str) -> Response {
-    platform.log(Level::Error, log);
-    let detail = "streams cannot be read now: try again";
-    error(
+fn unreadable<P: Platform>(platform: &P, request: &Request, port_error: &PortError) -> Response {
+    unavailable(
+        platform,
         request,
-        StatusCode::SERVICE_UNAVAILABLE,
-        "unavailable",
-        "Service Unavailable",
-        detail,
+        &port_error.to_string(),
+        "streams cannot be read now: try again",
     )
 }
 

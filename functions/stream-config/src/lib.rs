@@ -6,10 +6,10 @@
 use std::rc::Rc;
 
 use eventstar_http_api::{
-    Request, Response, common_headers, decode_segment, empty, error, info, json, method_not_allowed,
-    not_modified, route, with_etag,
+    Request, Response, common_headers, decode_segment, empty, info, json, method_not_allowed, not_modified,
+    route, unavailable, with_etag,
 };
-use eventstar_ports::{Level, Platform};
+use eventstar_ports::Platform;
 use eventstar_stores::{ConfigCache, Configs};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
@@ -48,15 +48,8 @@ async fn get<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, st
     let configs = match isolate.configs.current(platform).await {
         Ok(configs) => configs,
         Err(port_error) => {
-            platform.log(Level::Error, &port_error.to_string());
             let detail = "the stream config cannot be read now: try again";
-            return error(
-                request,
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Service Unavailable",
-                detail,
-            );
+            return unavailable(platform, request, &port_error.to_string(), detail);
         }
     };
     let etag = configs.version.to_string();

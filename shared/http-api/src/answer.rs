@@ -1,6 +1,6 @@
 //! Making answers.
 
-use eventstar_ports::Body;
+use eventstar_ports::{Body, Diagnostics, Ids, Level};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
@@ -113,6 +113,26 @@ pub fn retry_after(response: &mut Response, random: u8) {
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from(1 + u16::from(random % 3)));
+}
+
+/// 503 for what cannot be read or written now: `log` goes to the log, `detail` says what to do.
+pub fn unavailable<P: Diagnostics + Ids>(
+    platform: &P,
+    request: &Request,
+    log: &str,
+    detail: &str,
+) -> Response {
+    platform.log(Level::Error, log);
+    let mut response = error(
+        request,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "unavailable",
+        "Service Unavailable",
+        detail,
+    );
+    let [random, ..] = platform.random();
+    retry_after(&mut response, random);
+    response
 }
 
 /// Adds an `ETag`.

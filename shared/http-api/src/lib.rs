@@ -8,9 +8,9 @@ mod request;
 
 pub use answer::{
     ErrorBody, common_headers, empty, error, info, json, method_not_allowed, not_found, not_modified,
-    retry_after, text, with_etag,
+    retry_after, text, unavailable, with_etag,
 };
-pub use principal::{Access, Principal};
+pub use principal::{Access, Principal, admin_only};
 pub use request::{Routed, accepts, decode_segment, query, query_value, route};
 
 /// A whole request: the shim has read the body, up to one byte past the function's limit.

@@ -1,8 +1,11 @@
 //! Who calls.
 
 use eventstar_ports::Config;
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::StatusCode;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use subtle::ConstantTimeEq;
+
+use crate::{Request, Response, error};
 
 /// The caller, as far as its token tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +73,40 @@ impl Principal {
             Self::Anonymous => Access::TokenMissing,
             Self::Producer(name) if names.is_empty() || names.contains(name) => Access::Granted,
             Self::Unknown | Self::Producer(_) => Access::Refused,
+        }
+    }
+}
+
+/// Lets only the admin token pass; the error is the answer for all others.
+///
+/// # Errors
+/// 401 without a token, 403 with another.
+pub fn admin_only(config: &impl Config, request: &Request) -> Result<(), Response> {
+    match Principal::of(request.headers(), config).admin() {
+        Access::Granted => Ok(()),
+        Access::TokenMissing => {
+            let detail = "admin routes need a token: send Authorization: Bearer <ADMIN_TOKEN>";
+            let mut response = error(
+                request,
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Token Required",
+                detail,
+            );
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            Err(response)
+        }
+        Access::Refused => {
+            let detail = "the token sent is not the deployment's admin token";
+            Err(error(
+                request,
+                StatusCode::FORBIDDEN,
+                "forbidden",
+                "Wrong Token",
+                detail,
+            ))
         }
     }
 }

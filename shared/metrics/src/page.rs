@@ -2,36 +2,17 @@
 
 use std::fmt::Write as _;
 
-use eventstar_http_api::{Access, Principal, Request, Response, error, text};
-use eventstar_ports::{Level, Metrics as _, Platform, Sample};
+use eventstar_http_api::{Request, Response, admin_only, text, unavailable};
+use eventstar_ports::{Metrics as _, Platform, Sample};
 use http::StatusCode;
-use http::header::{HeaderValue, WWW_AUTHENTICATE};
 
 use crate::families::{FAMILIES, Kind};
 use crate::seconds;
 
 /// Answers a scrape; it needs the admin token.
 pub async fn page<P: Platform>(platform: &P, request: &Request) -> Response {
-    match Principal::of(request.headers(), platform).admin() {
-        Access::Granted => {}
-        Access::TokenMissing => {
-            let detail = "metrics need the admin token: send Authorization: Bearer <token>";
-            let mut response = error(
-                request,
-                StatusCode::UNAUTHORIZED,
-                "unauthorized",
-                "Unauthorized",
-                detail,
-            );
-            response
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            return response;
-        }
-        Access::Refused => {
-            let detail = "the token sent may not read metrics: use the admin token";
-            return error(request, StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail);
-        }
+    if let Err(refusal) = admin_only(platform, request) {
+        return refusal;
     }
     match platform.metrics().read().await {
         Ok(samples) => text(
@@ -39,17 +20,12 @@ pub async fn page<P: Platform>(platform: &P, request: &Request) -> Response {
             "text/plain; version=0.0.4; charset=utf-8",
             render(&samples),
         ),
-        Err(port_error) => {
-            platform.log(Level::Error, &port_error.to_string());
-            let detail = "metrics cannot be read now: try again";
-            error(
-                request,
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Service Unavailable",
-                detail,
-            )
-        }
+        Err(port_error) => unavailable(
+            platform,
+            request,
+            &port_error.to_string(),
+            "metrics cannot be read now: try again",
+        ),
     }
 }
 

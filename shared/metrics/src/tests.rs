@@ -106,6 +106,8 @@ fn a_scrape_needs_the_admin_token() {
         request
             .headers_mut()
             .insert("authorization", "Bearer root".parse().unwrap());
-        assert_eq!(page(&memory, &request).await.status(), 503);
+        let response = page(&memory, &request).await;
+        assert_eq!(response.status(), 503);
+        assert!(response.headers().contains_key("retry-after"));
     });
 }
