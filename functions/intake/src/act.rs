@@ -23,6 +23,23 @@ struct Group {
     events: Vec<Envelope>,
 }
 
+impl Group {
+    fn push(&mut self, place: usize, event: Envelope) {
+        self.places.push(place);
+        self.events.push(event);
+    }
+
+    /// Gives the outcomes their events, and what went wrong with all of them.
+    fn end(self, outcomes: &mut [Outcome], error: Option<&PortError>) {
+        for (place, envelope) in self.places.into_iter().zip(self.events) {
+            if let Some(outcome) = outcomes.get_mut(place) {
+                outcome.event = envelope.event;
+                outcome.failure = error.map(sink_failure);
+            }
+        }
+    }
+}
+
 /// Appends or sends what was accepted: one append a log and one send for all that is queued. What belongs to more than
 /// [`MAX_APPENDS`] logs is queued as well: durable too, and one request to the platform. An event's outcome is that of
 /// its group. A dry run stores nothing, and its outcomes are what would be.
@@ -37,7 +54,6 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
                 log,
                 accept,
                 envelope,
-                answer,
                 stream,
             } => {
                 let one_too_many = appends.len() >= MAX_APPENDS && !appends.contains_key(&log);
@@ -46,11 +62,10 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
                 } else {
                     &mut appends
                 };
-                let group = groups.entry(log).or_default();
-                group.places.push(place);
-                group.events.push(envelope);
+                groups.entry(log).or_default().push(place, envelope);
+                // The event follows when its group is done with.
                 outcomes.push(Outcome {
-                    event: answer,
+                    event: String::new(),
                     failure: None,
                     stream: Some(stream),
                 });
@@ -59,37 +74,37 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
     }
     // Benchmarks measure intake without its sink.
     if dry_run || platform.get("SINK").as_deref() == Some("null") {
+        appends
+            .into_values()
+            .chain(queued.into_values())
+            .for_each(|group| group.end(&mut outcomes, None));
         return outcomes;
     }
-    let failed = send(platform, queued, &mut appends).await;
-    note(&mut outcomes, failed);
-    let groups: Vec<(LogName, Group)> = appends.into_iter().collect();
-    for some in groups.chunks(APPENDS_AT_ONCE) {
+    send(platform, queued, &mut appends, &mut outcomes).await;
+    let mut groups: Vec<(LogName, Group)> = appends.into_iter().collect();
+    while !groups.is_empty() {
+        let some: Vec<_> = groups.drain(..groups.len().min(APPENDS_AT_ONCE)).collect();
         let results = join_all(
             some.iter()
                 .map(|(log, group)| platform.stream_log().append(log, &group.events)),
         )
         .await;
-        for ((_, group), result) in some.iter().zip(results) {
-            if let Err(error) = result {
-                note(
-                    &mut outcomes,
-                    group.places.iter().map(|place| (*place, error.clone())).collect(),
-                );
-            }
+        for ((_, group), result) in some.into_iter().zip(results) {
+            group.end(&mut outcomes, result.err().as_ref());
         }
     }
     outcomes
 }
 
-/// Sends all queued groups; events that fit no queue message go to `appends`. Returns what failed.
+/// Sends all queued groups; events that fit no queue message go to `appends`.
 async fn send<P: Platform>(
     platform: &P,
     queued: BTreeMap<LogName, Group>,
     appends: &mut BTreeMap<LogName, Group>,
-) -> Vec<(usize, PortError)> {
+    outcomes: &mut [Outcome],
+) {
     let mut messages = Vec::new();
-    let mut places = Vec::new();
+    let mut sent = Group::default();
     for (log, group) in queued {
         let Packed {
             messages: packed,
@@ -98,27 +113,14 @@ async fn send<P: Platform>(
         messages.extend(packed);
         for (index, (place, event)) in group.places.into_iter().zip(group.events).enumerate() {
             if too_large.contains(&index) {
-                let append = appends.entry(log.clone()).or_default();
-                append.places.push(place);
-                append.events.push(event);
+                appends.entry(log.clone()).or_default().push(place, event);
             } else {
-                places.push(place);
+                sent.push(place, event);
             }
         }
     }
-    if messages.is_empty() {
-        return Vec::new();
-    }
-    match platform.queue().send(messages).await {
-        Ok(()) => Vec::new(),
-        Err(error) => places.into_iter().map(|place| (place, error.clone())).collect(),
-    }
-}
-
-fn note(outcomes: &mut [Outcome], failed: Vec<(usize, PortError)>) {
-    for (place, error) in failed {
-        if let Some(outcome) = outcomes.get_mut(place) {
-            outcome.failure = Some(sink_failure(&error));
-        }
+    if !messages.is_empty() {
+        let result = platform.queue().send(messages).await;
+        sent.end(outcomes, result.err().as_ref());
     }
 }

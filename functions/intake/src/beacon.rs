@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use eventstar_event::json::{quote, split_body};
 use eventstar_event::time::to_iso;
-use eventstar_event::{EventText, JsonError, SchemaUri};
+use eventstar_event::{Document, JsonError, SchemaUri};
 use eventstar_http_api::{Principal, Request, Response, empty};
 use eventstar_ports::Platform;
 use eventstar_stream_config::Stream;
@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use crate::answer::{Failure, Outcome, log_failures};
 use crate::decide::Sender;
-use crate::enrich::Said;
 use crate::errors::{self, Refused};
+use crate::said::Said;
 use crate::{Isolate, process};
 
 /// Answers a beacon; its event is stored afterwards.
@@ -28,7 +28,8 @@ pub(crate) fn beacon<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: 
     let sender = Sender {
         principal: Principal::of(request.headers(), platform),
         said: Said::by_headers(request, platform),
-    };
+    }
+    .into_owned();
     let (isolate, later) = (Rc::clone(isolate), platform.clone());
     platform.spawn(async move { store(&isolate, &later, &sender, &query).await });
     let mut response = empty(StatusCode::NO_CONTENT);
@@ -38,7 +39,7 @@ pub(crate) fn beacon<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: 
     response
 }
 
-async fn store<P: Platform>(isolate: &Rc<Isolate>, platform: &P, sender: &Sender, query: &str) {
+async fn store<P: Platform>(isolate: &Rc<Isolate>, platform: &P, sender: &Sender<'_>, query: &str) {
     let outcomes = match convert(isolate, platform, &sender.said, query).await {
         Ok(event) => process(isolate, platform, sender, &[&event], false).await,
         Err(outcome) => vec![*outcome],
@@ -52,7 +53,7 @@ async fn store<P: Platform>(isolate: &Rc<Isolate>, platform: &P, sender: &Sender
 async fn convert<P: Platform>(
     isolate: &Isolate,
     platform: &P,
-    said: &Said,
+    said: &Said<'_>,
     query: &str,
 ) -> Result<String, Box<Outcome>> {
     let refuse = |event: &str, code, message: String| {
@@ -61,10 +62,10 @@ async fn convert<P: Platform>(
     let capsule = decode_qson(query).map_err(|message| refuse("", "malformed_beacon", message))?;
     let not_json = |error: JsonError| Box::new(Outcome::failed(String::new(), Failure::json(&error)));
     split_body(capsule.as_bytes()).map_err(not_json)?;
-    let mut event = EventText::compact(capsule.trim()).map_err(not_json)?;
+    let mut event = Document::parse(capsule.trim()).map_err(not_json)?;
     let Some(schema) = event.get_str(&["schema"]).map(std::borrow::Cow::into_owned) else {
         let message = "the capsule has no schema: send {\"schema\": \"<name>\", \"event\": {…}}".to_owned();
-        return Err(refuse(event.as_str(), "missing_schema", message));
+        return Err(refuse(&event.text(), "missing_schema", message));
     };
     let stream = format!("eventlogging_{schema}");
     event.set(&["meta"], &format!("{{\"stream\":{}}}", quote(&stream)));
@@ -73,7 +74,7 @@ async fn convert<P: Platform>(
         .with_streams(platform, std::iter::once(stream.as_str()))
         .await;
     let configs = configs
-        .map_err(|error| Box::new(Outcome::failed(event.as_str().to_owned(), Failure::ours(&error))))?;
+        .map_err(|error| Box::new(Outcome::failed(event.text().into_owned(), Failure::ours(&error))))?;
     let uri = configs
         .streams
         .stream(&stream)
@@ -82,7 +83,7 @@ async fn convert<P: Platform>(
         let message = format!(
             "{schema} is not in the list of allowed legacy schemas. Add the stream {stream} with producers.eventlogging.schema_uri to the stream config"
         );
-        return Err(refuse(event.as_str(), "unknown_stream", message));
+        return Err(refuse(&event.text(), "unknown_stream", message));
     };
     let now = quote(&to_iso(platform.now()));
     let id = quote(&capsule_id(&event).unwrap_or_else(|| {
@@ -91,7 +92,7 @@ async fn convert<P: Platform>(
             .to_string()
     }));
     event.set(&["$schema"], &quote(&uri));
-    if event.get(&["uuid"]).is_none_or(|uuid| uuid == "null") {
+    if event.get(&["uuid"]).is_none_or(|uuid| uuid.text() == "null") {
         event.set(&["uuid"], &id);
     }
     event.set(&["dt"], &now);
@@ -102,7 +103,7 @@ async fn convert<P: Platform>(
     if let Some(agent) = said.header("user-agent") {
         event.set(
             &["http"],
-            &format!("{{\"request_headers\":{{\"user-agent\":{}}}}}", quote(agent)),
+            &format!("{{\"request_headers\":{{\"user-agent\":{}}}}}", quote(&agent)),
         );
     }
     Ok(event.into_string())
@@ -121,8 +122,8 @@ fn decode_qson(query: &str) -> Result<String, String> {
 }
 
 /// The schema of a capsule: the one it names itself, the one of its revision, or the stream's.
-fn schema_uri(stream: &Stream, event: &EventText) -> Option<String> {
-    let revision = event.get(&["revision"]).unwrap_or_default();
+fn schema_uri(stream: &Stream, event: &Document<'_>) -> Option<String> {
+    let revision = event.get(&["revision"]).map(|revision| revision.text());
     // A revision that is a text is a schema URI already (`core.js:31-33`).
     let named = event
         .get_str(&["revision"])
@@ -130,7 +131,7 @@ fn schema_uri(stream: &Stream, event: &EventText) -> Option<String> {
     let of_revision = stream
         .legacy_revisions
         .iter()
-        .find(|(known, _)| known == revision);
+        .find(|(known, _)| Some(known.as_str()) == revision.as_deref());
     named
         .map(std::borrow::Cow::into_owned)
         .or_else(|| of_revision.map(|(_, uri)| uri.clone()))
@@ -139,8 +140,8 @@ fn schema_uri(stream: &Stream, event: &EventText) -> Option<String> {
 
 /// The id of a capsule that an edge cache has stamped with its own name, a sequence number and a time: the same for
 /// each copy of it. Source: `capsule_uuid`, EventLogging `parse.py:66-93`.
-fn capsule_id(event: &EventText) -> Option<String> {
-    let sequence = event.get(&["seqId"])?;
+fn capsule_id(event: &Document<'_>) -> Option<String> {
+    let sequence = event.get(&["seqId"])?.text();
     let (host, time) = (event.get_str(&["recvFrom"])?, event.get_str(&["dt"])?);
     let name = format!("event://{host}/?seqId={sequence}&dt={time}");
     Some(
@@ -168,7 +169,7 @@ mod tests {
             ),
             (r#"{"recvFrom":"a","dt":"2013-01-19T23:16:38Z"}"#, None),
         ] {
-            let event = EventText::compact(capsule).unwrap();
+            let event = Document::parse(capsule).unwrap();
             assert_eq!(capsule_id(&event).as_deref(), expected, "{capsule}");
         }
     }
@@ -203,14 +204,14 @@ mod tests {
             (r#"{"revision":"12"}"#, "/a/2.0.0"),
             ("{}", "/a/2.0.0"),
         ] {
-            let event = EventText::compact(capsule).unwrap();
+            let event = Document::parse(capsule).unwrap();
             assert_eq!(
                 schema_uri(&stream, &event).as_deref(),
                 Some(expected),
                 "{capsule}"
             );
         }
-        let event = EventText::compact("{}").unwrap();
+        let event = Document::parse("{}").unwrap();
         assert_eq!(schema_uri(&Stream::default(), &event), None);
     }
 }

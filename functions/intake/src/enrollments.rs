@@ -4,13 +4,12 @@
 //! event whose experiment and group the header does not have, or a header that cannot be read, is an error
 //! (`HoistingError`, `MalformedHeaderError` of eventgate-wikimedia, T391959).
 
-use eventstar_event::EventText;
+use eventstar_event::Document;
 use eventstar_event::json::quote;
 use eventstar_validation::Schema;
-use serde_json::Value;
 
 use crate::answer::Failure;
-use crate::enrich::Said;
+use crate::said::Said;
 
 /// What an event says until the edge has filled in the subject.
 const AWAITING: &str = "awaiting";
@@ -19,22 +18,13 @@ const AWAITING: &str = "awaiting";
 const MAX_NAME: usize = 63;
 
 /// Puts the subject's id into an event that awaits it.
-pub(crate) fn hoist(
-    schema: &Schema,
-    said: &Said,
-    text: &mut EventText,
-    value: &mut Value,
-) -> Result<(), Failure> {
-    let member = |name: &str| {
-        value
-            .pointer(&format!("/experiment/{name}"))
-            .and_then(Value::as_str)
-    };
-    if member("subject_id") != Some(AWAITING) || !schema.takes(&["experiment", "subject_id"]) {
+pub(crate) fn hoist(schema: &Schema, said: &Said<'_>, event: &mut Document<'_>) -> Result<(), Failure> {
+    let member = |name| event.get_str(&["experiment", name]);
+    if member("subject_id").as_deref() != Some(AWAITING) || !schema.takes(&["experiment", "subject_id"]) {
         return Ok(());
     }
     let header = said.enrollments().unwrap_or_default();
-    let enrollments = parse(header).ok_or_else(|| {
+    let enrollments = parse(&header).ok_or_else(|| {
         let message =
             "the header X-Experiment-Enrollments cannot be read: send name=group/subject, separated by ;";
         Failure::client("malformed_enrollments", message)
@@ -52,10 +42,8 @@ pub(crate) fn hoist(
         );
         return Err(Failure::client("not_enrolled", message));
     };
-    text.set(&["experiment", "subject_id"], &quote(enrollment.subject));
-    if let Some(subject) = value.pointer_mut("/experiment/subject_id") {
-        *subject = Value::from(enrollment.subject);
-    }
+    let subject = quote(enrollment.subject);
+    event.set(&["experiment", "subject_id"], &subject);
     Ok(())
 }
 

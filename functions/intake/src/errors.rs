@@ -5,6 +5,7 @@
 //! setting `ERROR_STREAM` names; without the setting there are none. Each stream may cause `ERROR_EVENTS_PER_MINUTE` of
 //! them an isolate; what is over that is counted and logged.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -17,8 +18,8 @@ use serde_json::Value;
 
 use crate::answer::{Failure, Outcome};
 use crate::decide::Sender;
-use crate::enrich::{MAX_HEADER_CHARS, Said};
 use crate::limits::max_event_bytes;
+use crate::said::{MAX_HEADER_CHARS, Said};
 use crate::{Isolate, process};
 
 /// The schema of error events.
@@ -88,7 +89,7 @@ struct Meta<'a> {
 pub(crate) fn report<'a, P: Platform>(
     isolate: &Rc<Isolate>,
     platform: &P,
-    said: &Said,
+    said: &Said<'_>,
     refused: impl Iterator<Item = Refused<'a>>,
     told: bool,
 ) {
@@ -171,7 +172,7 @@ fn error_event(
     raw: &str,
     errored: &Value,
     failure: &Failure,
-    said: &Said,
+    said: &Said<'_>,
     now: Millis,
     max_bytes: usize,
 ) -> String {
@@ -197,8 +198,8 @@ fn error_event(
             raw.len()
         ));
     }
-    let request_id = text("/meta/request_id").or(said.header("x-request-id"));
-    let request_id = request_id.map(|id| id.chars().take(MAX_HEADER_CHARS).collect::<String>());
+    let request_id = text("/meta/request_id").map(|id| id.chars().take(MAX_HEADER_CHARS).collect());
+    let request_id: Option<Cow<'_, str>> = request_id.map(Cow::Owned).or_else(|| said.header("x-request-id"));
     let event = ErrorEvent {
         meta: Meta {
             uri: uri.unwrap_or("unknown"),

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use eventstar_event::document::Kind;
 use eventstar_event::json::quote;
-use eventstar_event::{EventText, JsonError, SchemaUri};
+use eventstar_event::{Document, JsonError, SchemaUri};
 use eventstar_http_api::{
     Principal, Request, Response, decode_segment, empty, error, json, retry_after, text, unavailable,
 };
@@ -22,8 +23,8 @@ use serde_json::{Map, Value};
 
 use crate::answer::{self, Failure, Outcome};
 use crate::decide::Sender;
-use crate::enrich::Said;
 use crate::errors::{self, Refused};
+use crate::said::Said;
 use crate::{Isolate, body, process};
 
 /// The original says in the reason phrase how many events were accepted, which HTTP/2 has none of.
@@ -56,7 +57,7 @@ pub(crate) async fn produce<P: Platform>(isolate: &Rc<Isolate>, platform: &P, re
     };
     let topics = raws
         .iter()
-        .filter_map(|raw| topic_of(&EventText::compact(raw).ok()?))
+        .filter_map(|raw| topic_of(&Document::parse(*raw).ok()?))
         .collect::<Vec<_>>();
     let configs = match isolate
         .configs
@@ -134,7 +135,7 @@ fn respond<P: Platform>(platform: &P, request: &Request, raws: &[&str], outcomes
     response
 }
 
-fn topic_of(event: &EventText) -> Option<String> {
+fn topic_of(event: &Document<'_>) -> Option<String> {
     let topic = event
         .get_str(&["meta", "topic"])
         .or_else(|| event.get_str(&["topic"]));
@@ -143,7 +144,7 @@ fn topic_of(event: &EventText) -> Option<String> {
 
 /// The event with the stream and schema URI that its topic and schema name mean.
 fn convert(raw: &str, configs: &Configs) -> Result<String, Failure> {
-    let mut event = EventText::compact(raw).map_err(|error| match error {
+    let mut event = Document::parse(raw).map_err(|error| match error {
         JsonError::NotEvents => {
             Failure::client("not_an_object", "an event is a JSON object: send objects only")
         }
@@ -172,7 +173,9 @@ fn convert(raw: &str, configs: &Configs) -> Result<String, Failure> {
         }
     };
     let version = version.unwrap_or_else(|| "latest".to_owned());
-    let encapsulated = event.get(&["meta"]).is_none_or(|meta| !meta.starts_with('{'));
+    let encapsulated = event
+        .get(&["meta"])
+        .is_none_or(|meta| meta.kind() != Kind::Object);
     if encapsulated {
         event.set(&["meta"], "{}");
     } else {
@@ -186,12 +189,14 @@ fn convert(raw: &str, configs: &Configs) -> Result<String, Failure> {
 }
 
 /// The schema an event names, and the version if it names one: `meta.schema_uri`, else `schema` and `revision`.
-fn schema_of(event: &EventText) -> Option<(String, Option<String>)> {
+fn schema_of(event: &Document<'_>) -> Option<(String, Option<String>)> {
     if let Some(uri) = event.get_str(&["meta", "schema_uri"]) {
         return Some(name_and_version(&uri));
     }
     let name = event.get_str(&["schema"])?;
-    let revision = event.get(&["revision"]).and_then(version_of);
+    let revision = event
+        .get(&["revision"])
+        .and_then(|revision| version_of(&revision.text()));
     Some((name.into_owned(), revision))
 }
 
@@ -223,7 +228,7 @@ fn version_of(revision: &str) -> Option<String> {
 /// The EventError of a refused event (`event.py:255-310`); `rawEvent` is the event as received.
 fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outcome) -> Option<Value> {
     let failure = outcome.failure.as_ref()?;
-    let event = EventText::compact(raw).ok();
+    let event = Document::parse(raw).ok();
     let named = event.as_ref().and_then(schema_of);
     let (name, version) = named.map_or(("unknown".to_owned(), None), |(name, version)| (name, version));
     let revision = match &version {

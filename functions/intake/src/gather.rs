@@ -1,16 +1,17 @@
 //! Gathers what the decision needs: each schema and the stream config, once a request.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use eventstar_event::SchemaUri;
+use eventstar_event::{Document, SchemaUri};
 use eventstar_ports::{Platform, PortError};
 use eventstar_stores::{Configs, SchemaLookup, load_schemas};
 use eventstar_stream_config::Stream;
 
 use crate::Isolate;
-use crate::decide::Received;
-use crate::limits::MAX_SCHEMAS;
+use crate::answer::Failure;
+use crate::limits::{MAX_NAME_SHOWN, MAX_SCHEMAS};
 
 /// What was found.
 pub(crate) struct Gathered {
@@ -25,21 +26,130 @@ impl Gathered {
     }
 }
 
-pub(crate) async fn gather<P: Platform>(
-    isolate: &Isolate,
-    platform: &P,
-    received: &[Received<'_>],
-) -> Gathered {
-    let mut wanted: Vec<&SchemaUri> = received.iter().filter_map(Received::schema_uri).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted.truncate(MAX_SCHEMAS);
-    let wanted = wanted.into_iter().cloned().collect();
+pub(crate) async fn gather<P: Platform>(isolate: &Isolate, platform: &P, targets: &Targets) -> Gathered {
     Gathered {
-        schemas: load_schemas(&isolate.schemas, platform, wanted).await,
-        configs: isolate
-            .configs
-            .with_streams(platform, received.iter().filter_map(Received::stream))
-            .await,
+        schemas: load_schemas(&isolate.schemas, platform, targets.schema_uris()).await,
+        configs: isolate.configs.with_streams(platform, targets.streams()).await,
+    }
+}
+
+/// The schemas and streams that the events of a request name.
+#[derive(Debug, Default)]
+pub(crate) struct Targets {
+    named: Vec<Named>,
+    places: HashMap<String, usize>,
+    /// The key of the event at hand, and before that of the one before.
+    key: String,
+    last: Option<usize>,
+}
+
+/// A schema and a stream as events name them.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) uri: Result<SchemaUri, Failure>,
+    pub(crate) stream: Option<String>,
+}
+
+impl Targets {
+    /// The place of the target that an event names.
+    ///
+    /// # Errors
+    /// [`Failure`] when the event names no schema.
+    pub(crate) fn place(&mut self, event: &Document<'_>) -> Result<usize, Failure> {
+        let uri = match event.get(&["$schema"]) {
+            None => return Err(missing("$schema")),
+            Some(uri) => match uri.as_str() {
+                Some(uri) => uri,
+                None if uri.text() == "null" => return Err(missing("$schema")),
+                None => {
+                    return Err(Failure::client(
+                        "schema_uri_not_text",
+                        "$schema is no string: set it to the URI of the event's schema, for example /test/event/1.0.0",
+                    ));
+                }
+            },
+        };
+        let stream = event.get_str(&["meta", "stream"]);
+        // No schema URI has a line break in it, and an event without a stream has no second line.
+        let stream_line = stream.as_deref().map(|stream| ["\n", stream]);
+        let parts = || {
+            [uri.as_ref()]
+                .into_iter()
+                .chain(stream_line.into_iter().flatten())
+        };
+        if let Some(last) = self.last.filter(|_| is_made_of(&self.key, parts())) {
+            return Ok(last);
+        }
+        self.key.clear();
+        self.key.extend(parts());
+        let place = match self.places.get(&self.key) {
+            Some(place) => *place,
+            None => {
+                self.named.push(Named {
+                    uri: schema_uri(&uri),
+                    stream: stream.map(|stream| stream.into_owned()),
+                });
+                let place = self.named.len() - 1;
+                self.places.insert(self.key.clone(), place);
+                place
+            }
+        };
+        self.last = Some(place);
+        Ok(place)
+    }
+
+    /// The schema URIs, each once, and no more than a request may name.
+    pub(crate) fn schema_uris(&self) -> Vec<SchemaUri> {
+        let mut uris: Vec<&SchemaUri> = self
+            .named
+            .iter()
+            .filter_map(|named| named.uri.as_ref().ok())
+            .collect();
+        uris.sort_unstable();
+        uris.dedup();
+        uris.truncate(MAX_SCHEMAS);
+        uris.into_iter().cloned().collect()
+    }
+
+    /// The streams.
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().filter_map(|named| named.stream.as_deref())
+    }
+
+    /// The targets, in the order of their places.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &Named> {
+        self.named.iter()
+    }
+}
+
+fn is_made_of<'p>(mut text: &str, parts: impl Iterator<Item = &'p str>) -> bool {
+    for part in parts {
+        match text.strip_prefix(part) {
+            Some(rest) => text = rest,
+            None => return false,
+        }
+    }
+    text.is_empty()
+}
+
+/// EventGate's words: a URI that leads out of the repositories is a schema that cannot be loaded.
+fn schema_uri(text: &str) -> Result<SchemaUri, Failure> {
+    SchemaUri::parse(text).map_err(|_| {
+        let message = format!("Failed loading schema at {}", shorten(text));
+        Failure::client("unknown_schema", message)
+    })
+}
+
+/// EventGate's words for an event that lacks what says where it belongs.
+pub(crate) fn missing(field: &str) -> Failure {
+    let message = format!("Field(s) {field} were missing from event and could not be extracted.");
+    Failure::client("missing_field", message)
+}
+
+/// A name as an answer repeats it.
+pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_NAME_SHOWN) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
     }
 }

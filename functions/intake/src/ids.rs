@@ -4,27 +4,20 @@
 //! of an event that was sent with a `meta.id` is made from its stream and its bytes, and the log, which leaves out ids
 //! it has, keeps one of them. An event of the same `meta.id` and other bytes is another event.
 
-use eventstar_event::EventText;
+use eventstar_event::Document;
+use eventstar_event::document::Kind;
 use eventstar_event::time::Millis;
 use eventstar_ports::Ids;
-use serde_json::Value;
 use uuid::Builder;
 
-/// The delivery id of an event as received (compacted, and parsed): a UUID of version 8, of a BLAKE3 hash, that a retry
+/// The delivery id of an event as received: a UUID of version 8, of a BLAKE3 hash, that a retry
 /// has again; for an event without a `meta.id` a new one of version 7.
-pub(crate) fn delivery_id(
-    ids: &impl Ids,
-    now: Millis,
-    stream: Option<&str>,
-    value: &Value,
-    event: &EventText,
-) -> String {
-    let has_id = value
-        .get("meta")
-        .and_then(|meta| meta.get("id"))
-        .is_some_and(Value::is_string);
+pub(crate) fn delivery_id(ids: &impl Ids, now: Millis, stream: Option<&str>, event: &Document<'_>) -> String {
+    let has_id = event
+        .get(&["meta", "id"])
+        .is_some_and(|id| id.kind() == Kind::String);
     let id = match stream.filter(|_| has_id) {
-        Some(stream) => of_bytes(stream, event.as_str()),
+        Some(stream) => of_bytes(stream, &event.text()),
         None => {
             let mut tail = [0; 10];
             tail.iter_mut()

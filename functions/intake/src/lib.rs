@@ -8,12 +8,12 @@
 //! (append or send). Source: EventGate 1.8.4, `routes/events.js`, `lib/eventgate.js`.
 
 mod act;
+mod admit;
 mod answer;
 mod beacon;
 mod body;
 mod cors;
 mod decide;
-mod enrich;
 mod enrollments;
 mod errors;
 mod eventbus;
@@ -21,8 +21,10 @@ mod gather;
 mod ids;
 mod limits;
 mod metrics;
+mod plan;
 mod results;
 mod routes;
+mod said;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -39,9 +41,9 @@ use http::{Method, StatusCode};
 
 use answer::Outcome;
 use decide::Sender;
-use enrich::Said;
 use errors::Refused;
 use routes::Endpoint;
+use said::Said;
 
 pub use limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_EVENT_BYTES};
 
@@ -50,6 +52,7 @@ pub use limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_EVENT_BYTES};
 pub struct Isolate {
     schemas: SchemaCache,
     configs: ConfigCache,
+    plans: plan::PlanCache,
     error_budget: errors::Budget,
     metrics: metrics::Metrics,
 }
@@ -187,6 +190,7 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: &Reques
         let isolate = Rc::clone(isolate);
         let body = body.clone();
         let later = platform.clone();
+        let sender = sender.into_owned();
         platform.spawn(async move {
             let Ok(events) = split_body(&body) else { return };
             let outcomes = process(&isolate, &later, &sender, &events, false).await;
@@ -205,7 +209,7 @@ async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: &Reques
 fn report<P: Platform>(
     isolate: &Rc<Isolate>,
     platform: &P,
-    sender: &Sender,
+    sender: &Sender<'_>,
     events: &[&str],
     outcomes: &[Outcome],
     told: bool,
@@ -220,13 +224,13 @@ fn report<P: Platform>(
 async fn process<P: Platform>(
     isolate: &Isolate,
     platform: &P,
-    sender: &Sender,
+    sender: &Sender<'_>,
     events: &[&str],
     dry_run: bool,
 ) -> Vec<Outcome> {
-    let received = decide::receive(events, &sender.said, limits::max_event_bytes(platform));
-    let gathered = gather::gather(isolate, platform, &received).await;
-    let decided = decide::decide(platform, sender, &gathered, received);
+    let (received, targets) = decide::receive(events, &sender.said, limits::max_event_bytes(platform));
+    let gathered = gather::gather(isolate, platform, &targets).await;
+    let decided = decide::decide(platform, &isolate.plans, sender, &gathered, &targets, received);
     let outcomes = act::act(platform, decided, dry_run).await;
     if !dry_run {
         isolate.metrics.events(&outcomes, isolate.schemas.take_counts());

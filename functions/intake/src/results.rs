@@ -4,7 +4,7 @@
 //! `code`, `pointer` (JSON pointer to the first thing wrong), `schema_uri`, `stream`, `retryable`, `message`, `errors`
 //! (`pointer`, `keyword`, `message`) and `event` as it is or would be stored; what does not apply is left out.
 
-use eventstar_event::EventText;
+use eventstar_event::Document;
 use eventstar_http_api::{Request, Response, json};
 use eventstar_validation::AjvError;
 use http::StatusCode;
@@ -67,8 +67,8 @@ pub(crate) fn results(status: StatusCode, outcomes: &[Outcome]) -> Response {
 }
 
 fn result(outcome: &Outcome) -> EventResult<'_> {
-    let text = EventText::from_stored(outcome.event.clone());
-    let member = |path: &[&str]| text.get_str(path).map(std::borrow::Cow::into_owned);
+    let event = Document::parse(outcome.event.as_str()).ok();
+    let member = |path: &[&str]| Some(event.as_ref()?.get_str(path)?.into_owned());
     let errors: &[AjvError] = match &outcome.failure {
         Some(Failure::Invalid(errors)) => errors,
         _ => &[],

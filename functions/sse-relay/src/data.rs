@@ -1,13 +1,16 @@
 //! The data of a frame: the event with where it was read from.
 
-use eventstar_event::EventText;
+use eventstar_event::Document;
 use eventstar_event::json::quote;
 use eventstar_log::LogName;
 
 /// Adds `meta.topic`, `meta.partition`, `meta.offset` and, where there is one, `meta.key` to an event's text, after the
 /// members that `meta` has (`lib/eventstreams-util.js:17-31`).
-pub(crate) fn with_position(event: String, log: &LogName, offset: u64, key: Option<&str>) -> String {
-    let mut text = EventText::from_stored(event);
+pub(crate) fn with_position(event: &str, log: &LogName, offset: u64, key: Option<&str>) -> String {
+    // What the log holds was read before: it is an object.
+    let Ok(mut document) = Document::parse(event) else {
+        return event.to_owned();
+    };
     let members = [
         ("topic", Some(quote(log.topic.as_str()))),
         ("partition", Some(log.partition.to_string())),
@@ -16,10 +19,10 @@ pub(crate) fn with_position(event: String, log: &LogName, offset: u64, key: Opti
     ];
     for (name, value) in members {
         if let Some(value) = value {
-            text.set(&["meta", name], &value);
+            document.set(&["meta", name], &value);
         }
     }
-    text.into_string()
+    document.into_string()
 }
 
 #[cfg(test)]
@@ -52,7 +55,7 @@ mod tests {
                 r#"{"meta":{"offset":7,"stream":"a","topic":"eqiad.a","partition":2}}"#,
             ),
         ] {
-            assert_eq!(with_position(event.to_owned(), &log, 7, key), expected);
+            assert_eq!(with_position(event, &log, 7, key), expected);
         }
     }
 }

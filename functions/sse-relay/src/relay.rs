@@ -261,7 +261,7 @@ impl<P: Platform> Connection<P> {
             place.timestamp = Some(event.timestamp + 1);
             place.failures = 0;
             let data = with_position(
-                event.envelope.event,
+                &event.envelope.event,
                 &place.log,
                 event.offset,
                 event.envelope.key.as_deref(),

@@ -1,12 +1,14 @@
 //! Schema defaults, added as AJV's `useDefaults` does: to missing members, after the sent ones, before validation.
 
-use eventstar_event::EventText;
-use serde_json::{Map, Value};
+use eventstar_event::Document;
+use eventstar_event::document::{Kind, Position};
+use serde_json::Value;
 
 /// Where a schema has defaults: only the branches that hold one.
 #[derive(Debug, Default)]
 pub(crate) struct Defaults {
-    members: Vec<(String, Option<Value>, Defaults)>,
+    /// Name, JSON text of the default, and the defaults within.
+    members: Vec<(String, Option<String>, Defaults)>,
     items: Option<Box<Defaults>>,
 }
 
@@ -17,7 +19,13 @@ impl Defaults {
         let members = properties
             .into_iter()
             .flatten()
-            .map(|(name, schema)| (name.clone(), schema.get("default").cloned(), Self::of(schema)))
+            .map(|(name, schema)| {
+                (
+                    name.clone(),
+                    schema.get("default").map(Value::to_string),
+                    Self::of(schema),
+                )
+            })
             .filter(|(_, default, below)| default.is_some() || !below.is_empty())
             .collect();
         let items = schema
@@ -34,49 +42,30 @@ impl Defaults {
         self.members.is_empty() && self.items.is_none()
     }
 
-    /// Adds what is missing to the parsed event and to its text alike.
-    pub(crate) fn fill(&self, value: &mut Value, text: &mut EventText) {
+    /// Adds what is missing.
+    pub(crate) fn fill(&self, event: &mut Document<'_>) {
         if !self.is_empty() {
-            self.fill_at(value, text, &mut Vec::new());
+            let root = event.root().position();
+            self.fill_at(event, root);
         }
     }
 
-    fn fill_at(&self, value: &mut Value, text: &mut EventText, path: &mut Vec<String>) {
-        match value {
-            Value::Object(object) => {
-                for (name, default, below) in &self.members {
-                    path.push(name.clone());
-                    fill_member(object, name, default.as_ref(), text, path);
-                    if let Some(member) = object.get_mut(name) {
-                        below.fill_at(member, text, path);
-                    }
-                    path.pop();
-                }
+    fn fill_at(&self, event: &mut Document<'_>, at: Position) {
+        for (name, default, below) in &self.members {
+            let member = match default {
+                Some(default) => event.add_to(at, name, default),
+                None => event.at(at).member(name).map(|member| member.position()),
+            };
+            if let Some(member) = member.filter(|_| !below.is_empty()) {
+                below.fill_at(event, member);
             }
-            Value::Array(items) => {
-                let Some(below) = &self.items else { return };
-                for (index, item) in items.iter_mut().enumerate() {
-                    path.push(index.to_string());
-                    below.fill_at(item, text, path);
-                    path.pop();
-                }
-            }
-            _ => {}
         }
-    }
-}
-
-fn fill_member(
-    object: &mut Map<String, Value>,
-    name: &str,
-    default: Option<&Value>,
-    text: &mut EventText,
-    path: &[String],
-) {
-    if let Some(default) = default.filter(|_| !object.contains_key(name)) {
-        object.insert(name.to_owned(), default.clone());
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        text.set(&path, &default.to_string());
+        if let Some(below) = self.items.as_ref().filter(|_| event.at(at).kind() == Kind::Array) {
+            let items: Vec<Position> = event.at(at).children().map(|item| item.position()).collect();
+            for item in items {
+                below.fill_at(event, item);
+            }
+        }
     }
 }
 
@@ -107,11 +96,10 @@ mod tests {
                 r#"{"a":0,"new":1,"list":[{"n":null},{"n":1},{"m":2,"n":null}]}"#,
             ),
         ] {
-            let mut text = EventText::compact(sent).unwrap();
-            let mut value = text.to_value().unwrap();
-            defaults.fill(&mut value, &mut text);
-            assert_eq!(text.as_str(), expected);
-            assert_eq!(text.to_value().unwrap(), value);
+            let mut event = Document::parse(sent).unwrap();
+            defaults.fill(&mut event);
+            assert_eq!(event.text(), expected);
+            assert_eq!(event.root().to_value().to_string(), expected);
         }
     }
 }

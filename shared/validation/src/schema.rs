@@ -1,6 +1,6 @@
 //! A compiled schema.
 
-use eventstar_event::EventText;
+use eventstar_event::Document;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
@@ -112,9 +112,9 @@ impl Schema {
         insecurity(&self.cleaned)
     }
 
-    /// Adds the schema's defaults for missing members, to the parsed event and to its text.
-    pub fn fill_defaults(&self, value: &mut Value, text: &mut EventText) {
-        self.defaults.fill(value, text);
+    /// Adds the schema's defaults for missing members.
+    pub fn fill_defaults(&self, event: &mut Document<'_>) {
+        self.defaults.fill(event);
     }
 
     /// Validates an event; at most 100 errors are reported.

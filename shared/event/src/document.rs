@@ -1,0 +1,386 @@
+//! An event as a document: its compact JSON text, and an index of the values in it.
+//!
+//! The text is read once. What is added or replaced later is written down as an edit, and all edits are spliced into
+//! the text at the end, in one pass; until then the index shows the event as it will be. Bytes are kept: key order,
+//! number texts and string escapes stay what the producer sent.
+
+mod node;
+mod reader;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+pub use node::{Children, Node, Position};
+use reader::Reader;
+
+use crate::json::{JsonError, quote};
+
+/// What kind of value a JSON text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Boolean,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// No value: the end of a list of siblings.
+const NONE: u32 = u32::MAX;
+
+/// How long the text of a value with its name is at least, mostly: the index is made for so many.
+const BYTES_A_VALUE: usize = 16;
+
+/// Where a text stands: in what was sent, and beyond its end, in what was added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    const EMPTY: Self = Self { start: 0, end: 0 };
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// One value of the index. The values of an object or array are a list: the first, and each one's next.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    value: Span,
+    /// The member's name without its quotes; empty where it is no member.
+    name: Span,
+    next: u32,
+    first: u32,
+    last: u32,
+    length: u32,
+    kind: Kind,
+    /// Whether the string, or the name, has an escape in it.
+    escaped: bool,
+    name_escaped: bool,
+}
+
+/// A change of the text: `added` takes the place of `replaced`, which is empty for an insertion.
+#[derive(Debug, Clone, Copy)]
+struct Edit {
+    replaced: Span,
+    added: Span,
+}
+
+impl Slot {
+    const NULL: Self = Self {
+        value: Span::EMPTY,
+        name: Span::EMPTY,
+        next: NONE,
+        first: NONE,
+        last: NONE,
+        length: 0,
+        kind: Kind::Null,
+        escaped: false,
+        name_escaped: false,
+    };
+}
+
+impl Edit {
+    /// Whether it changes the value at `span`. Right behind a value stand insertions of what it is in.
+    fn is_within(&self, span: Span) -> bool {
+        span.start <= self.replaced.start && self.replaced.start < span.end && self.replaced.end <= span.end
+    }
+}
+
+/// A JSON object: compact text and index.
+#[derive(Debug, Clone)]
+pub struct Document<'a> {
+    sent: Cow<'a, str>,
+    added: String,
+    slots: Vec<Slot>,
+    edits: Vec<Edit>,
+}
+
+impl<'a> Document<'a> {
+    /// Reads the text of one JSON value that a JSON parser has accepted (an element of [`crate::json::split_body`]).
+    ///
+    /// # Errors
+    /// [`JsonError::NotEvents`] when it is no object, [`JsonError::DuplicateKey`] with a JSON pointer,
+    /// [`JsonError::TooDeep`], and [`JsonError::Malformed`] for what only a full parse sees: an unpaired surrogate, a
+    /// number past `f64`.
+    pub fn parse(raw: impl Into<Cow<'a, str>>) -> Result<Self, JsonError> {
+        let raw = raw.into();
+        if !raw.starts_with('{') {
+            return Err(JsonError::NotEvents);
+        }
+        let mut slots = Vec::with_capacity(raw.len() / BYTES_A_VALUE + 4);
+        let compact = Reader::new(&raw, 0, &mut slots).read()?;
+        Ok(Self {
+            sent: compact.map_or(raw, Cow::Owned),
+            added: String::new(),
+            slots,
+            edits: Vec::new(),
+        })
+    }
+
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> Node<'_> {
+        Node {
+            document: self,
+            at: 0,
+        }
+    }
+
+    /// The value at `path`, or `None` when it or a parent is missing. An array's elements are named by their index.
+    #[must_use]
+    pub fn get(&self, path: &[impl AsRef<str>]) -> Option<Node<'_>> {
+        path.iter()
+            .try_fold(self.root(), |at, name| at.child(name.as_ref()))
+    }
+
+    /// The string at `path`, unescaped; `None` when it is missing or no string.
+    #[must_use]
+    pub fn get_str(&self, path: &[impl AsRef<str>]) -> Option<Cow<'_, str>> {
+        self.get(path)?.as_str()
+    }
+
+    /// The JSON text as it is now.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        self.root().text()
+    }
+
+    /// The JSON text as it is now.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        if self.edits.is_empty() {
+            return self.sent.into_owned();
+        }
+        self.text().into_owned()
+    }
+
+    /// Length of the text as it was read, in bytes.
+    #[must_use]
+    pub fn sent_bytes(&self) -> usize {
+        self.sent.len()
+    }
+
+    /// Adds the member at `path` after the last one, with the JSON text that `value` gives, where the event has none.
+    /// Missing parents are created. Nothing happens where the member is there or a parent is no object.
+    pub fn add<T: AsRef<str>>(&mut self, path: &[impl AsRef<str>], value: impl FnOnce() -> T) {
+        let Some((parent, missing)) = self.last_present(path) else {
+            return;
+        };
+        if !missing.is_empty() && self.slot(parent).kind == Kind::Object {
+            self.append(parent, missing, value().as_ref());
+        }
+    }
+
+    /// Sets the member at `path` to the JSON text `value`: replaced where it stands, else added as by [`Document::add`].
+    pub fn set(&mut self, path: &[impl AsRef<str>], value: &str) {
+        let Some((at, missing)) = self.last_present(path) else {
+            return;
+        };
+        if missing.is_empty() {
+            self.replace(at, value);
+        } else if self.slot(at).kind == Kind::Object {
+            self.append(at, missing, value);
+        }
+    }
+
+    /// Adds a member to an object of this document, unless it has one of that name. `node` is from
+    /// [`Node::position`]; `value` is compact JSON text.
+    pub fn add_to(&mut self, node: Position, name: &str, value: &str) -> Option<Position> {
+        if self.slot(node.0).kind != Kind::Object {
+            return None;
+        }
+        if let Some(child) = (Node {
+            document: self,
+            at: node.0,
+        })
+        .member(name)
+        {
+            return Some(child.position());
+        }
+        self.append(node.0, &[name], value);
+        Some(Position(self.slot(node.0).last))
+    }
+
+    /// The deepest value on `path` that is there, and the rest of the path.
+    fn last_present<'p, T: AsRef<str>>(&self, path: &'p [T]) -> Option<(u32, &'p [T])> {
+        let mut at = self.root();
+        for (depth, name) in path.iter().enumerate() {
+            match at.child(name.as_ref()) {
+                Some(child) => at = child,
+                None => return Some((at.at, path.get(depth..)?)),
+            }
+        }
+        Some((at.at, &[]))
+    }
+
+    fn slot(&self, at: u32) -> &Slot {
+        // Positions come from this document alone; an empty null stands for what cannot be.
+        self.slots.get(at as usize).unwrap_or(&Slot::NULL)
+    }
+
+    /// The piece of what was sent, or of what was added.
+    fn piece(&self, span: Span) -> &str {
+        let sent = self.sent.len();
+        let Range { start, end } = span.range();
+        let piece = if start < sent {
+            self.sent.get(start..end)
+        } else {
+            self.added.get(start - sent..end - sent)
+        };
+        piece.unwrap_or_default()
+    }
+
+    fn append(&mut self, parent: u32, names: &[impl AsRef<str>], value: &str) {
+        let object = *self.slot(parent);
+        let start = self.end();
+        if object.length > 0 {
+            self.added.push(',');
+        }
+        let from = self.end();
+        for (nth, name) in names.iter().enumerate() {
+            if nth > 0 {
+                self.added.push('{');
+            }
+            push_name(&mut self.added, name.as_ref());
+        }
+        self.added.push_str(value);
+        self.added
+            .extend(std::iter::repeat_n('}', names.len().saturating_sub(1)));
+        let added = Span {
+            start,
+            end: self.end(),
+        };
+        let Some(child) = self.index(from, true) else {
+            return;
+        };
+        self.link(parent, child);
+        let before = object.value.end - 1;
+        self.edits.push(Edit {
+            replaced: Span {
+                start: before,
+                end: before,
+            },
+            added,
+        });
+    }
+
+    /// Reads what was added from `from` on, a member or a value, into the index.
+    fn index(&mut self, from: u32, member: bool) -> Option<u32> {
+        let child = u32::try_from(self.slots.len()).ok()?;
+        let text = self.added.get(from as usize - self.sent.len()..)?;
+        let mut reader = Reader::new(text, from, &mut self.slots);
+        reader.name_next = member;
+        // Only compact JSON of our own making is added.
+        reader.read().ok()?;
+        Some(child)
+    }
+
+    fn link(&mut self, parent: u32, child: u32) {
+        let last = self.slot(parent).last;
+        if let Some(last) = self.slots.get_mut(last as usize) {
+            last.next = child;
+        }
+        if let Some(parent) = self.slots.get_mut(parent as usize) {
+            parent.length += 1;
+            parent.last = child;
+            if parent.first == NONE {
+                parent.first = child;
+            }
+        }
+    }
+
+    fn replace(&mut self, at: u32, value: &str) {
+        let old = *self.slot(at);
+        let from = self.end();
+        self.added.push_str(value);
+        let Some(new) = self.index(from, false) else {
+            return;
+        };
+        let read = *self.slot(new);
+        // What was set before within the old value is gone with it.
+        self.edits.retain(|edit| !edit.is_within(old.value));
+        self.edits.push(Edit {
+            replaced: old.value,
+            added: read.value,
+        });
+        if let Some(slot) = self.slots.get_mut(at as usize) {
+            *slot = Slot {
+                name: old.name,
+                name_escaped: old.name_escaped,
+                next: old.next,
+                ..read
+            };
+        }
+    }
+
+    /// The end of what was added, as a place.
+    fn end(&self) -> u32 {
+        u32::try_from(self.sent.len() + self.added.len()).unwrap_or(NONE)
+    }
+
+    fn edited(&self, span: Span) -> Cow<'_, str> {
+        if !self.edits.iter().any(|edit| edit.is_within(span)) {
+            return Cow::Borrowed(self.piece(span));
+        }
+        let mut text = String::with_capacity(span.range().len() + self.added.len());
+        self.write(span, &mut text);
+        Cow::Owned(text)
+    }
+
+    fn write(&self, span: Span, out: &mut String) {
+        let mut edits: Vec<&Edit> = self.edits.iter().filter(|edit| edit.is_within(span)).collect();
+        // Stable: members added to one object stay in their order.
+        edits.sort_by_key(|edit| edit.replaced.start);
+        let mut at = span.start;
+        for edit in edits {
+            let until = edit.replaced.start;
+            out.push_str(self.piece(Span {
+                start: at,
+                end: until,
+            }));
+            self.write(edit.added, out);
+            at = edit.replaced.end;
+        }
+        out.push_str(self.piece(Span {
+            start: at,
+            end: span.end,
+        }));
+    }
+}
+
+/// The text of a JSON string.
+fn unquoted(token: &str, escaped: bool) -> Cow<'_, str> {
+    if escaped {
+        // The reader has unescaped it once.
+        Cow::Owned(serde_json::from_str(token).unwrap_or_default())
+    } else {
+        Cow::Borrowed(token.get(1..token.len().saturating_sub(1)).unwrap_or_default())
+    }
+}
+
+/// Appends `"name":`.
+fn push_name(text: &mut String, name: &str) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'-' | b'.');
+    if name.bytes().all(plain) {
+        text.push('"');
+        text.push_str(name);
+        text.push('"');
+    } else {
+        text.push_str(&quote(name));
+    }
+    text.push(':');
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! The values of a document.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::{Document, Kind, Slot, unquoted};
+
+/// Which value of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position(pub(super) u32);
+
+impl Document<'_> {
+    /// The value at a position that a node of this document gave.
+    #[must_use]
+    pub fn at(&self, position: Position) -> Node<'_> {
+        Node {
+            document: self,
+            at: position.0,
+        }
+    }
+}
+
+/// A value of a document.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'d> {
+    pub(super) document: &'d Document<'d>,
+    pub(super) at: u32,
+}
+
+impl<'d> Node<'d> {
+    fn slot(&self) -> &'d Slot {
+        let document: &'d Document<'d> = self.document;
+        document.slot(self.at)
+    }
+
+    /// Which value it is, for a document that is about to change.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        Position(self.at)
+    }
+
+    /// What kind of value it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.slot().kind
+    }
+
+    /// Its JSON text as it is now.
+    #[must_use]
+    pub fn text(&self) -> Cow<'d, str> {
+        let document: &'d Document<'d> = self.document;
+        document.edited(self.slot().value)
+    }
+
+    /// Its JSON text, where nothing was added to it: that of a scalar always.
+    #[must_use]
+    pub fn scalar(&self) -> &'d str {
+        let document: &'d Document<'d> = self.document;
+        document.piece(self.slot().value)
+    }
+
+    /// The string, unescaped.
+    #[must_use]
+    pub fn as_str(&self) -> Option<Cow<'d, str>> {
+        let slot = self.slot();
+        (slot.kind == Kind::String).then(|| unquoted(self.scalar(), slot.escaped))
+    }
+
+    /// How many members or elements it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slot().length as usize
+    }
+
+    /// Whether it has no member and no element.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slot().length == 0
+    }
+
+    /// Its members or elements.
+    #[must_use]
+    pub fn children(&self) -> Children<'d> {
+        Children {
+            document: self.document,
+            next: self.slot().first,
+        }
+    }
+
+    /// The name of a member, unescaped.
+    #[must_use]
+    pub fn name(&self) -> Cow<'d, str> {
+        let slot = self.slot();
+        let document: &'d Document<'d> = self.document;
+        unquoted(document.piece(slot.name), slot.name_escaped)
+    }
+
+    /// The member of that name.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<Node<'d>> {
+        if self.slot().kind != Kind::Object {
+            return None;
+        }
+        self.children().find(|child| child.is_named(name))
+    }
+
+    fn is_named(&self, name: &str) -> bool {
+        let slot = self.slot();
+        if slot.name_escaped {
+            return self.name() == name;
+        }
+        let quotes = 2;
+        slot.name.range().len() == name.len() + quotes
+            && self.document.piece(slot.name).get(1..=name.len()) == Some(name)
+    }
+
+    /// The member of that name, or the element of that index.
+    pub(super) fn child(&self, name: &str) -> Option<Node<'d>> {
+        match self.slot().kind {
+            Kind::Array => self.children().nth(name.parse().ok()?),
+            _ => self.member(name),
+        }
+    }
+
+    /// The value, parsed.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        let slot = self.slot();
+        match slot.kind {
+            Kind::Null => Value::Null,
+            Kind::Boolean => Value::Bool(self.scalar() == "true"),
+            Kind::Number => number(self.scalar()),
+            Kind::String => Value::String(unquoted(self.scalar(), slot.escaped).into_owned()),
+            Kind::Array => Value::Array(self.children().map(|item| item.to_value()).collect()),
+            Kind::Object => {
+                let mut members = Map::with_capacity(slot.length as usize);
+                for member in self.children() {
+                    members.insert(member.name().into_owned(), member.to_value());
+                }
+                Value::Object(members)
+            }
+        }
+    }
+}
+
+fn number(text: &str) -> Value {
+    /// As many digits are always in the range of `u64`.
+    const SHORT: usize = 18;
+    if text.len() <= SHORT && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Value::from(
+            text.bytes()
+                .fold(0_u64, |n, digit| n * 10 + u64::from(digit - b'0')),
+        );
+    }
+    // The reader has found that it is in range.
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// The members of an object or the elements of an array, in their order.
+#[derive(Debug, Clone)]
+pub struct Children<'d> {
+    document: &'d Document<'d>,
+    next: u32,
+}
+
+impl<'d> Iterator for Children<'d> {
+    type Item = Node<'d>;
+
+    fn next(&mut self) -> Option<Node<'d>> {
+        let at = self.next;
+        let slot = self.document.slots.get(at as usize)?;
+        self.next = slot.next;
+        Some(Node {
+            document: self.document,
+            at,
+        })
+    }
+}

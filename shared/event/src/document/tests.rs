@@ -1,0 +1,269 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::json::MAX_DEPTH;
+
+fn document(raw: &str) -> Document<'_> {
+    Document::parse(raw).unwrap()
+}
+
+#[test]
+fn reading_removes_whitespace_outside_strings_only() {
+    for (raw, expected) in [
+        (
+            "{ \"a\" : [ 1.0 , 1e3,18446744073709551615 ],\n\t\"b\":\"x  \\\" y\\u00e9\" , \"c\" : { } } ",
+            "{\"a\":[1.0,1e3,18446744073709551615],\"b\":\"x  \\\" y\\u00e9\",\"c\":{}}",
+        ),
+        ("{}", "{}"),
+        ("{\r\n}", "{}"),
+        ("{\"a\":null}", "{\"a\":null}"),
+    ] {
+        assert_eq!(document(raw).text(), expected);
+        assert_eq!(document(raw).into_string(), expected);
+    }
+}
+
+#[test]
+fn a_repeated_member_name_is_named_by_its_pointer() {
+    for (raw, pointer) in [
+        (r#"{"a":1,"a":2}"#, "/a"),
+        (r#"{"a":1,"\u0061":2}"#, "/a"),
+        (r#"{"x":[0,{"b/c":1,"b/c":2}]}"#, "/x/1/b~1c"),
+        (r#"{"x": [0, {"b/c" : 1, "b/c":2} ] }"#, "/x/1/b~1c"),
+        (r#"{"a":{"b":1},"c":{"b":1},"a":0}"#, "/a"),
+        (r#"{"m~":{"n":[[],[{"d":0,"e":1,"d":2}]]}}"#, "/m~0/n/1/0/d"),
+    ] {
+        let error = Document::parse(raw).unwrap_err();
+        assert_eq!(error, JsonError::DuplicateKey(pointer.into()), "{raw}");
+    }
+    let many: Vec<String> = (0..1000).map(|n| format!("\"k{n}\":{n}")).collect();
+    assert!(Document::parse(format!("{{{}}}", many.join(","))).is_ok());
+    assert!(Document::parse(format!("{{{},\"k3\":0}}", many.join(","))).is_err());
+    let few: Vec<String> = (0..FEW).map(|n| format!("\"k{n}\":{n}")).collect();
+    assert!(Document::parse(format!("{{{}}}", few.join(","))).is_ok());
+    assert!(Document::parse(format!("{{{},\"k3\":0}}", few.join(", "))).is_err());
+}
+
+/// Few enough to be compared with each other.
+const FEW: usize = 10;
+
+#[test]
+fn depth_is_bounded() {
+    let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    assert!(Document::parse(nested(MAX_DEPTH)).is_ok());
+    let error = Document::parse(nested(MAX_DEPTH + 1)).unwrap_err();
+    assert_eq!(error, JsonError::TooDeep);
+}
+
+#[test]
+fn what_only_a_full_parse_sees_is_malformed() {
+    for raw in [
+        r#"{"a":"\ud800"}"#,
+        r#"{"\ud800":1}"#,
+        r#"{"a":["x\n\udc00"]}"#,
+        r#"{"a":1e999}"#,
+        r#"{"a":-1E+400}"#,
+    ] {
+        let error = Document::parse(raw).unwrap_err();
+        assert!(matches!(error, JsonError::Malformed(_)), "{raw}: {error}");
+    }
+    for raw in [r#"{"a":"\ud83d\ude00","b":1e-999,"c":-0}"#, r#"{"a":"\\ud800"}"#] {
+        assert!(Document::parse(raw).is_ok(), "{raw}");
+    }
+    assert_eq!(Document::parse("[]").unwrap_err(), JsonError::NotEvents);
+}
+
+#[test]
+fn members_are_read_at_any_depth() {
+    let raw =
+        r#"{"n":-1.5e3,"meta":{"id":"x","s":"a\"b","o":{"p":[1,{"q":2}]}},"t":true,"z":null,"\u00e9":1}"#;
+    let event = document(raw);
+    for (path, expected) in [
+        (&["n"][..], Some("-1.5e3")),
+        (&["meta", "id"], Some("\"x\"")),
+        (&["meta", "o"], Some(r#"{"p":[1,{"q":2}]}"#)),
+        (&["meta", "o", "p", "1", "q"], Some("2")),
+        (&["t"], Some("true")),
+        (&["z"], Some("null")),
+        (&["é"], Some("1")),
+        (&["meta", "missing"], None),
+        (&["meta", "o", "p", "2"], None),
+        (&["n", "x"], None),
+        (&["q"], None),
+    ] {
+        let found = event.get(path).map(|node| node.text().into_owned());
+        assert_eq!(found.as_deref(), expected, "{path:?}");
+    }
+    assert_eq!(event.get_str(&["meta", "s"]).as_deref(), Some("a\"b"));
+    assert_eq!(event.get_str(&["n"]), None);
+    let names: Vec<_> = event.root().children().map(|child| child.name()).collect();
+    assert_eq!(names, ["n", "meta", "t", "z", "é"]);
+    assert_eq!(event.root().len(), 5);
+}
+
+#[test]
+fn members_are_replaced_in_place_or_added_last() {
+    for (raw, path, expected) in [
+        (
+            r#"{"meta":{"dt":"old","x":1},"y":2}"#,
+            &["meta", "dt"][..],
+            r#"{"meta":{"dt":9,"x":1},"y":2}"#,
+        ),
+        (
+            r#"{"meta":{"x":1},"y":2}"#,
+            &["meta", "dt"],
+            r#"{"meta":{"x":1,"dt":9},"y":2}"#,
+        ),
+        (
+            r#"{"meta":{},"y":2}"#,
+            &["meta", "dt"],
+            r#"{"meta":{"dt":9},"y":2}"#,
+        ),
+        (r#"{"y":2}"#, &["meta", "dt"], r#"{"y":2,"meta":{"dt":9}}"#),
+        (r#"{"y":2}"#, &["a", "b", "c"], r#"{"y":2,"a":{"b":{"c":9}}}"#),
+        (r#"{"y":2}"#, &["a b\""], r#"{"y":2,"a b\"":9}"#),
+        (r#"{"meta":3}"#, &["meta", "dt"], r#"{"meta":3}"#),
+        (
+            r#"{"l":[{},{"b":1}]}"#,
+            &["l", "1", "a"],
+            r#"{"l":[{},{"b":1,"a":9}]}"#,
+        ),
+        (r#"{"l":[0,1]}"#, &["l", "0"], r#"{"l":[9,1]}"#),
+        (r#"{"l":[]}"#, &["l", "0"], r#"{"l":[]}"#),
+        (r#"{}"#, &["a"], r#"{"a":9}"#),
+    ] {
+        let mut event = document(raw);
+        event.set(path, "9");
+        assert_eq!(event.text(), expected);
+        assert_eq!(event.root().to_value(), parsed(expected));
+    }
+}
+
+#[test]
+fn only_what_is_missing_is_added() {
+    let mut event = document(r#"{"a":1,"b":{}}"#);
+    let unwanted = || -> String { panic!("nothing is missing") };
+    event.add(&["a"], unwanted);
+    event.add(&["a", "c"], unwanted);
+    event.add(&["b", "c"], || "2");
+    event.add(&["b", "c"], unwanted);
+    assert_eq!(event.text(), r#"{"a":1,"b":{"c":2}}"#);
+    let root = event.root().position();
+    let added = event.add_to(root, "d", r#"{"e":[1]}"#).unwrap();
+    assert_eq!(event.at(added).text(), r#"{"e":[1]}"#);
+    assert_eq!(event.add_to(root, "d", "0"), Some(added));
+    event.add_to(added, "f", "3");
+    assert_eq!(event.into_string(), r#"{"a":1,"b":{"c":2},"d":{"e":[1],"f":3}}"#);
+}
+
+#[test]
+fn the_text_of_a_value_has_what_was_added_to_it_and_no_more() {
+    let mut event = document(r#"{"a":{"b":{}}}"#);
+    event.set(&["a", "c"], "1");
+    event.set(&["d"], "2");
+    event.set(&["a", "b", "e"], "3");
+    assert_eq!(event.get(&["a", "b"]).unwrap().text(), r#"{"e":3}"#);
+    assert_eq!(event.get(&["a"]).unwrap().text(), r#"{"b":{"e":3},"c":1}"#);
+    event.set(&["a", "b"], "[]");
+    assert_eq!(event.text(), r#"{"a":{"b":[],"c":1},"d":2}"#);
+    event.set(&["a", "b"], "{}");
+    event.set(&["a", "b", "f"], "4");
+    assert_eq!(event.text(), r#"{"a":{"b":{"f":4},"c":1},"d":2}"#);
+}
+
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// Objects of any values, few names, so that edits hit.
+fn objects() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i32>().prop_map(|n| json!(f64::from(n) / 8.0)),
+        any::<String>().prop_map(Value::from),
+    ];
+    let name = || prop_oneof![Just("a".to_owned()), Just("b".to_owned()), any::<String>()];
+    let value = scalar.prop_recursive(4, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((name(), inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    });
+    prop::collection::vec((name(), value), 0..6)
+        .prop_map(|members| Value::Object(members.into_iter().collect()))
+}
+
+fn same(node: Node<'_>, value: &Value) -> bool {
+    match value {
+        Value::Array(items) => {
+            node.kind() == Kind::Array
+                && node.len() == items.len()
+                && node.children().zip(items).all(|(node, item)| same(node, item))
+        }
+        Value::Object(members) => {
+            node.kind() == Kind::Object
+                && node.len() == members.len()
+                && node
+                    .children()
+                    .zip(members)
+                    .all(|(node, (name, value))| node.name() == *name && same(node, value))
+        }
+        Value::String(text) => node.as_str().as_deref() == Some(text),
+        scalar => serde_json::from_str::<Value>(node.scalar()).unwrap() == *scalar,
+    }
+}
+
+/// Sets a member of a value as `Document::set` does.
+fn set(value: &mut Value, path: &[&str], new: Value) {
+    let Some((name, rest)) = path.split_first() else {
+        *value = new;
+        return;
+    };
+    match value {
+        Value::Object(members) => {
+            let missing = json!({});
+            set(members.entry(*name).or_insert(missing), rest, new);
+        }
+        Value::Array(items) => {
+            if let Some(item) = name.parse::<usize>().ok().and_then(|n| items.get_mut(n)) {
+                set(item, rest, new);
+            }
+        }
+        _ => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_document_is_what_a_parser_makes_of_the_text(value in objects(), pretty: bool) {
+        let text = if pretty { serde_json::to_string_pretty(&value).unwrap() } else { value.to_string() };
+        let event = document(&text);
+        prop_assert!(same(event.root(), &value));
+        prop_assert_eq!(event.text(), value.to_string());
+        prop_assert_eq!(event.root().to_value(), value);
+    }
+
+    #[test]
+    fn edits_in_any_order_are_what_they_are_on_the_value(
+        value in objects(),
+        edits in prop::collection::vec((prop::collection::vec("[ab0]", 1..4), objects()), 1..6),
+    ) {
+        let (text, mut value) = (value.to_string(), value);
+        let mut event = document(&text);
+        for (path, new) in edits {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            event.set(&path, &new.to_string());
+            set(&mut value, &path, new);
+        }
+        prop_assert_eq!(event.text(), value.to_string());
+        prop_assert!(same(event.root(), &value));
+        prop_assert_eq!(event.root().to_value(), value);
+    }
+}
