@@ -7,8 +7,7 @@ mod families;
 mod page;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,46 +26,119 @@ const LOST_AFTER: Millis = 30_000;
 /// What one isolate has counted and not yet handed on.
 #[derive(Debug, Default)]
 pub struct Counters {
-    values: RefCell<HashMap<(&'static str, String), u64>>,
+    tallies: RefCell<Tallies>,
     /// When the flush under way was begun; 0 for none.
     flushing: Cell<Millis>,
+}
+
+/// The tallies of each family by their labels. Counting happens for every request: what is known allocates nothing.
+#[derive(Debug, Default)]
+struct Tallies {
+    families: BTreeMap<&'static str, HashMap<String, Tally>>,
+    /// Where labels are written, to be looked up.
+    labels: String,
+}
+
+/// What was counted under one name with one set of labels.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    /// How much, or of a histogram how often.
+    count: u64,
+    /// How often within each bound of [`BOUNDS_MS`].
+    within: [u64; BOUNDS_MS.len()],
+    /// The sum of what was observed; `None` for a counter.
+    sum: Option<u64>,
+}
+
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        for (within, more) in self.within.iter_mut().zip(other.within) {
+            *within += more;
+        }
+        if let Some(sum) = other.sum {
+            self.sum = Some(self.sum.unwrap_or_default() + sum);
+        }
+    }
+}
+
+impl Tallies {
+    fn add(&mut self, name: &'static str, labels: &[(&str, &str)], tally: &Tally) {
+        self.labels.clear();
+        write_labels(&mut self.labels, labels);
+        let tallies = self.families.entry(name).or_default();
+        match tallies.get_mut(&self.labels) {
+            Some(known) => known.add(tally),
+            None => {
+                tallies.insert(self.labels.clone(), *tally);
+            }
+        }
+    }
+
+    fn add_all(&mut self, other: Self) {
+        for (name, others) in other.families {
+            let tallies = self.families.entry(name).or_default();
+            for (labels, tally) in others {
+                tallies.entry(labels).or_default().add(&tally);
+            }
+        }
+    }
+
+    fn samples(&self) -> Vec<Sample> {
+        let mut samples = Vec::new();
+        for (name, tallies) in &self.families {
+            for (labels, tally) in tallies {
+                let mut push = |labels: String, value| {
+                    samples.push(Sample {
+                        name: (*name).to_owned(),
+                        labels,
+                        value,
+                    });
+                };
+                let Some(sum) = tally.sum else {
+                    push(labels.clone(), tally.count);
+                    continue;
+                };
+                let comma = if labels.is_empty() { "" } else { "," };
+                for (bound, within) in BOUNDS_MS.into_iter().zip(tally.within) {
+                    if within > 0 {
+                        push(format!("{labels}{comma}le=\"{}\"", seconds(bound)), within);
+                    }
+                }
+                push(format!("{labels}{comma}le=\"+Inf\""), tally.count);
+                push(format!("{labels}{comma}sum"), sum);
+            }
+        }
+        samples
+    }
 }
 
 impl Counters {
     /// Adds `value` to a counter. `labels` are pairs of name and value.
     pub fn add(&self, name: &'static str, labels: &[(&str, &str)], value: u64) {
         if value > 0 {
-            *self
-                .values
-                .borrow_mut()
-                .entry((name, label_text(labels)))
-                .or_default() += value;
+            let tally = Tally {
+                count: value,
+                ..Tally::default()
+            };
+            self.tallies.borrow_mut().add(name, labels, &tally);
         }
     }
 
     /// Adds an observation of `millis` to a histogram.
     pub fn observe(&self, name: &'static str, labels: &[(&str, &str)], millis: Millis) {
-        let labels = label_text(labels);
-        let mut values = self.values.borrow_mut();
-        let mut add = |suffix: &str, value: u64| {
-            let labels = if labels.is_empty() {
-                suffix.to_owned()
-            } else {
-                format!("{labels},{suffix}")
-            };
-            *values.entry((name, labels)).or_default() += value;
+        let tally = Tally {
+            count: 1,
+            within: BOUNDS_MS.map(|bound| u64::from(millis <= bound)),
+            sum: Some(millis),
         };
-        for bound in BOUNDS_MS.into_iter().filter(|bound| millis <= *bound) {
-            add(&format!("le=\"{}\"", seconds(bound)), 1);
-        }
-        add("le=\"+Inf\"", 1);
-        add("sum", millis);
+        self.tallies.borrow_mut().add(name, labels, &tally);
     }
 
     /// Hands on what was counted, a little later, unless that is on its way already.
     pub fn flush_soon<P: Platform>(self: &Rc<Self>, platform: &P) {
         let now = platform.now();
-        if self.values.borrow().is_empty() || now < self.flushing.get() + LOST_AFTER {
+        if self.tallies.borrow().families.is_empty() || now < self.flushing.get() + LOST_AFTER {
             return;
         }
         self.flushing.set(now);
@@ -80,15 +152,8 @@ impl Counters {
     /// Hands on what was counted; keeps it when the store fails.
     pub async fn flush<P: Platform>(&self, platform: &P) {
         self.flushing.set(0);
-        let values = self.values.take();
-        let samples: Vec<Sample> = values
-            .iter()
-            .map(|((name, labels), value)| Sample {
-                name: (*name).to_owned(),
-                labels: labels.clone(),
-                value: *value,
-            })
-            .collect();
+        let tallies = self.tallies.take();
+        let samples = tallies.samples();
         if samples.is_empty() {
             return;
         }
@@ -97,27 +162,29 @@ impl Counters {
                 Level::Warn,
                 &format!("metrics are kept for the next flush: {error}"),
             );
-            let mut kept = self.values.borrow_mut();
-            for (key, value) in values {
-                *kept.entry(key).or_default() += value;
-            }
+            self.tallies.borrow_mut().add_all(tallies);
         }
     }
 }
 
 /// Label values are the stream config's and our own, and need no bound here.
-fn label_text(labels: &[(&str, &str)]) -> String {
-    let mut text = String::new();
+fn write_labels(text: &mut String, labels: &[(&str, &str)]) {
     for (nth, (name, value)) in labels.iter().enumerate() {
-        let comma = if nth > 0 { "," } else { "" };
-        let value = value
-            .replace('\\', "\\\\")
-            .replace('"', "\\\"")
-            .replace('\n', "\\n");
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{comma}{name}=\"{value}\"");
+        if nth > 0 {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push_str("=\"");
+        for character in value.chars() {
+            match character {
+                '\\' => text.push_str("\\\\"),
+                '"' => text.push_str("\\\""),
+                '\n' => text.push_str("\\n"),
+                plain => text.push(plain),
+            }
+        }
+        text.push('"');
     }
-    text
 }
 
 /// Milliseconds as seconds: `0.005`.

@@ -64,20 +64,26 @@ fn what_the_store_refuses_is_kept_for_the_next_flush() {
         let memory = Memory::new().with("ADMIN_TOKEN", "root");
         let counters = Rc::new(Counters::default());
         counters.add("eventstar_intake_error_events_lost_total", &[], 1);
+        counters.observe("eventstar_intake_request_duration_seconds", &[], 3);
         memory.fail("metrics", Fault::Before);
         counters.flush(&memory).await;
         memory.heal();
         counters.add("eventstar_intake_error_events_lost_total", &[], 2);
+        counters.observe("eventstar_intake_request_duration_seconds", &[], 70_000);
         counters.flush_soon(&memory);
         // One flush is enough, however many requests there are.
         counters.flush_soon(&memory);
         memory.run_background().await;
         counters.flush(&memory).await;
-        assert!(
-            scrape(&memory)
-                .await
-                .contains("eventstar_intake_error_events_lost_total 3\n")
-        );
+        let text = scrape(&memory).await;
+        for line in [
+            "eventstar_intake_error_events_lost_total 3\n",
+            "eventstar_intake_request_duration_seconds_bucket{le=\"10\"} 1\n",
+            "eventstar_intake_request_duration_seconds_count 2\n",
+            "eventstar_intake_request_duration_seconds_sum 70.003\n",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
     });
 }
 
