@@ -220,8 +220,7 @@ fn judge<P: Platform>(
         enrollments::hoist(schema, common.said, &mut event)?;
     }
     schema.fill_defaults(&mut event);
-    schema
-        .validate(&event.root().to_value())
+    plan.parsed(&event, |value| schema.validate(value))
         .map_err(Failure::Invalid)?;
     let Some(destination) = destination else {
         return Err(missing("meta.stream"));

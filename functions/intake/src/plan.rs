@@ -10,11 +10,12 @@ use eventstar_event::json::quote;
 use eventstar_ports::Ids;
 use eventstar_stream_config::Stream;
 use eventstar_validation::Schema;
+use serde_json::Value;
 
 use crate::said::Said;
 
-/// Most plans kept: each schema an isolate keeps, for one stream or some more.
-const MAX_PLANS: usize = 1024;
+/// Most plans kept: as many as schemas, most of which have one stream.
+const MAX_PLANS: usize = 512;
 
 /// Where a member's value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +30,17 @@ enum Source {
     ClientAddress,
 }
 
-/// The members that the schema declares and the request can fill, with where from.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Plan(Vec<(Vec<String>, Source)>);
+/// Longest event that is kept parsed, in bytes: what all plans keep must be little.
+const MAX_KEPT_BYTES: usize = 4096;
+
+/// How events of a schema and a stream are filled and parsed.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The members that the schema declares and the request can fill, with where from.
+    fields: Vec<(Vec<String>, Source)>,
+    /// The last event, parsed: the next one is like it.
+    parsed: RefCell<Value>,
+}
 
 impl Plan {
     /// `meta.id`, `meta.dt`, `dt` (legacy schemas), the fields that the stream takes from headers, and `http.client_ip`.
@@ -54,12 +63,15 @@ impl Plan {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             schema.takes(&path)
         });
-        Self(fields)
+        Self {
+            fields,
+            parsed: RefCell::default(),
+        }
     }
 
     /// Fills what the event lacks; `now` is the receive time as JSON text.
     pub(crate) fn fill(&self, event: &mut Document<'_>, ids: &impl Ids, said: &Said<'_>, now: &str) {
-        for (path, source) in &self.0 {
+        for (path, source) in &self.fields {
             match source {
                 Source::Id => event.add(path, || {
                     let id = uuid::Builder::from_random_bytes(ids.random()).into_uuid();
@@ -78,6 +90,17 @@ impl Plan {
                 }
             }
         }
+    }
+
+    /// Gives `judge` the event, parsed.
+    pub(crate) fn parsed<T>(&self, event: &Document<'_>, judge: impl FnOnce(&Value) -> T) -> T {
+        let mut parsed = self.parsed.take();
+        event.root().write_to(&mut parsed);
+        let judged = judge(&parsed);
+        if event.sent_bytes() <= MAX_KEPT_BYTES {
+            self.parsed.replace(parsed);
+        }
+        judged
     }
 }
 
@@ -121,7 +144,7 @@ mod tests {
     }
 
     fn paths(plan: &Plan) -> Vec<String> {
-        plan.0.iter().map(|(path, _)| path.join(".")).collect()
+        plan.fields.iter().map(|(path, _)| path.join(".")).collect()
     }
 
     #[test]
@@ -156,6 +179,24 @@ mod tests {
             let plan = Plan::of(&schema(title, &properties), Some(&stream));
             assert_eq!(paths(&plan), expected, "{properties}");
         }
+    }
+
+    #[test]
+    fn each_event_is_judged_by_its_own_values() {
+        let plan = Plan::of(&schema("a", "{}"), None);
+        let long = format!(r#"{{"a":"{}","b":[]}}"#, "x".repeat(MAX_KEPT_BYTES));
+        for text in [
+            r#"{"a":"1","b":[2]}"#,
+            r#"{"a":"33","b":[4]}"#,
+            r#"{"b":[4]}"#,
+            &long,
+            r#"{"a":"","b":{}}"#,
+        ] {
+            let event = Document::parse(text).unwrap();
+            assert_eq!(plan.parsed(&event, Value::to_string), text);
+        }
+        plan.parsed(&Document::parse(long.as_str()).unwrap(), |_| ());
+        assert_eq!(*plan.parsed.borrow(), Value::Null, "a long event is not kept");
     }
 
     #[test]

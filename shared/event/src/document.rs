@@ -35,6 +35,9 @@ pub enum Kind {
 /// No value: the end of a list of siblings.
 const NONE: u32 = u32::MAX;
 
+/// Room made for what is added to an event: an id, some times, a default or two.
+const ADDED_BYTES: usize = 256;
+
 /// How long the text of a value with its name is at least, mostly: the index is made for so many.
 const BYTES_A_VALUE: usize = 16;
 
@@ -47,6 +50,10 @@ struct Span {
 
 impl Span {
     const EMPTY: Self = Self { start: 0, end: 0 };
+
+    fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
 
     fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
@@ -88,6 +95,26 @@ impl Slot {
         escaped: false,
         name_escaped: false,
     };
+
+    /// The slot of a scalar whose JSON text stands at `start`; `None` for other values.
+    fn of_scalar(text: &str, start: u32) -> Option<Self> {
+        let kind = match text.bytes().next()? {
+            b'{' | b'[' => return None,
+            b'"' => Kind::String,
+            b't' | b'f' => Kind::Boolean,
+            b'n' => Kind::Null,
+            _ => Kind::Number,
+        };
+        Some(Self {
+            value: Span {
+                start,
+                end: start + u32::try_from(text.len()).ok()?,
+            },
+            kind,
+            escaped: kind == Kind::String && text.contains('\\'),
+            ..Self::NULL
+        })
+    }
 }
 
 impl Edit {
@@ -231,52 +258,79 @@ impl<'a> Document<'a> {
 
     /// The piece of what was sent, or of what was added.
     fn piece(&self, span: Span) -> &str {
+        let (text, range) = self.within(span);
+        text.get(range).unwrap_or_default()
+    }
+
+    fn bytes(&self, span: Span) -> &[u8] {
+        let (text, range) = self.within(span);
+        text.as_bytes().get(range).unwrap_or_default()
+    }
+
+    fn within(&self, span: Span) -> (&str, Range<usize>) {
         let sent = self.sent.len();
         let Range { start, end } = span.range();
-        let piece = if start < sent {
-            self.sent.get(start..end)
+        if start < sent {
+            (&self.sent, start..end)
         } else {
-            self.added.get(start - sent..end - sent)
-        };
-        piece.unwrap_or_default()
+            (&self.added, start - sent..end - sent)
+        }
     }
 
     fn append(&mut self, parent: u32, names: &[impl AsRef<str>], value: &str) {
         let object = *self.slot(parent);
+        if self.added.capacity() == 0 {
+            self.added.reserve(ADDED_BYTES);
+        }
         let start = self.end();
         if object.length > 0 {
             self.added.push(',');
         }
-        let from = self.end();
-        for (nth, name) in names.iter().enumerate() {
+        let member = self.end();
+        let mut name = Span::EMPTY;
+        for (nth, text) in names.iter().enumerate() {
             if nth > 0 {
                 self.added.push('{');
             }
-            push_name(&mut self.added, name.as_ref());
+            name.start = self.end();
+            push_name(&mut self.added, text.as_ref());
+            name.end = self.end() - 1;
         }
+        let from = self.end();
         self.added.push_str(value);
         self.added
             .extend(std::iter::repeat_n('}', names.len().saturating_sub(1)));
-        let added = Span {
-            start,
-            end: self.end(),
+        let child = match Slot::of_scalar(value, from).filter(|_| names.len() == 1) {
+            Some(slot) => self.push(Slot {
+                name,
+                name_escaped: self.piece(name).contains('\\'),
+                ..slot
+            }),
+            None => self.read(member, true),
         };
-        let Some(child) = self.index(from, true) else {
-            return;
-        };
+        let Some(child) = child else { return };
         self.link(parent, child);
         let before = object.value.end - 1;
-        self.edits.push(Edit {
+        self.edit(Edit {
             replaced: Span {
                 start: before,
                 end: before,
             },
-            added,
+            added: Span {
+                start,
+                end: self.end(),
+            },
         });
     }
 
+    fn push(&mut self, slot: Slot) -> Option<u32> {
+        let at = u32::try_from(self.slots.len()).ok()?;
+        self.slots.push(slot);
+        Some(at)
+    }
+
     /// Reads what was added from `from` on, a member or a value, into the index.
-    fn index(&mut self, from: u32, member: bool) -> Option<u32> {
+    fn read(&mut self, from: u32, member: bool) -> Option<u32> {
         let child = u32::try_from(self.slots.len()).ok()?;
         let text = self.added.get(from as usize - self.sent.len()..)?;
         let mut reader = Reader::new(text, from, &mut self.slots);
@@ -284,6 +338,14 @@ impl<'a> Document<'a> {
         // Only compact JSON of our own making is added.
         reader.read().ok()?;
         Some(child)
+    }
+
+    /// Writes an edit down. Edits are in the order of their places; those of one place stay as they came.
+    fn edit(&mut self, edit: Edit) {
+        let at = self
+            .edits
+            .partition_point(|other| other.replaced.start <= edit.replaced.start);
+        self.edits.insert(at, edit);
     }
 
     fn link(&mut self, parent: u32, child: u32) {
@@ -304,22 +366,25 @@ impl<'a> Document<'a> {
         let old = *self.slot(at);
         let from = self.end();
         self.added.push_str(value);
-        let Some(new) = self.index(from, false) else {
-            return;
+        let new = match Slot::of_scalar(value, from) {
+            Some(slot) => slot,
+            None => match self.read(from, false) {
+                Some(read) => *self.slot(read),
+                None => return,
+            },
         };
-        let read = *self.slot(new);
         // What was set before within the old value is gone with it.
         self.edits.retain(|edit| !edit.is_within(old.value));
-        self.edits.push(Edit {
+        self.edit(Edit {
             replaced: old.value,
-            added: read.value,
+            added: new.value,
         });
         if let Some(slot) = self.slots.get_mut(at as usize) {
             *slot = Slot {
                 name: old.name,
                 name_escaped: old.name_escaped,
                 next: old.next,
-                ..read
+                ..new
             };
         }
     }
@@ -333,17 +398,14 @@ impl<'a> Document<'a> {
         if !self.edits.iter().any(|edit| edit.is_within(span)) {
             return Cow::Borrowed(self.piece(span));
         }
-        let mut text = String::with_capacity(span.range().len() + self.added.len());
+        let mut text = String::with_capacity(span.len() + self.added.len());
         self.write(span, &mut text);
         Cow::Owned(text)
     }
 
     fn write(&self, span: Span, out: &mut String) {
-        let mut edits: Vec<&Edit> = self.edits.iter().filter(|edit| edit.is_within(span)).collect();
-        // Stable: members added to one object stay in their order.
-        edits.sort_by_key(|edit| edit.replaced.start);
         let mut at = span.start;
-        for edit in edits {
+        for edit in self.edits.iter().filter(|edit| edit.is_within(span)) {
             let until = edit.replaced.start;
             out.push_str(self.piece(Span {
                 start: at,

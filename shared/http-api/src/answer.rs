@@ -161,7 +161,10 @@ pub fn not_modified(headers: &HeaderMap, etag: &str) -> bool {
 /// The headers EventGate and EventStreams set on every answer (`app.js:106-122`), with `methods` for CORS.
 #[must_use]
 pub fn common_headers(mut response: Response, methods: &'static str) -> Response {
+    /// With those of CORS and the answer's own.
+    const MOST: usize = 16;
     let headers = response.headers_mut();
+    headers.reserve(MOST.saturating_sub(headers.len()));
     let mut set =
         |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
     set(ACCESS_CONTROL_ALLOW_ORIGIN, "*");

@@ -111,8 +111,8 @@ impl<'d> Node<'d> {
             return self.name() == name;
         }
         let quotes = 2;
-        slot.name.range().len() == name.len() + quotes
-            && self.document.piece(slot.name).get(1..=name.len()) == Some(name)
+        slot.name.len() == name.len() + quotes
+            && self.document.bytes(slot.name).get(1..=name.len()) == Some(name.as_bytes())
     }
 
     /// The member of that name, or the element of that index.
@@ -126,21 +126,54 @@ impl<'d> Node<'d> {
     /// The value, parsed.
     #[must_use]
     pub fn to_value(&self) -> Value {
+        let mut value = Value::Null;
+        self.write_to(&mut value);
+        value
+    }
+
+    /// Makes `value` this value, parsed. What `value` has of the same shape is kept and written over: events of one
+    /// schema are alike, and neither names nor maps are then made anew.
+    pub fn write_to(&self, value: &mut Value) {
         let slot = self.slot();
-        match slot.kind {
-            Kind::Null => Value::Null,
-            Kind::Boolean => Value::Bool(self.scalar() == "true"),
-            Kind::Number => number(self.scalar()),
-            Kind::String => Value::String(unquoted(self.scalar(), slot.escaped).into_owned()),
-            Kind::Array => Value::Array(self.children().map(|item| item.to_value()).collect()),
-            Kind::Object => {
-                let mut members = Map::with_capacity(slot.length as usize);
-                for member in self.children() {
-                    members.insert(member.name().into_owned(), member.to_value());
+        match (slot.kind, value) {
+            (Kind::String, Value::String(text)) => {
+                let new = unquoted(self.scalar(), slot.escaped);
+                text.clear();
+                text.push_str(&new);
+            }
+            (Kind::Object, Value::Object(members)) if self.has_names_of(members) => {
+                for (child, member) in self.children().zip(members.values_mut()) {
+                    child.write_to(member);
                 }
-                Value::Object(members)
+            }
+            (Kind::Array, Value::Array(items)) if items.len() == self.len() => {
+                for (child, item) in self.children().zip(items) {
+                    child.write_to(item);
+                }
+            }
+            (kind, value) => {
+                *value = match kind {
+                    Kind::Null => Value::Null,
+                    Kind::Boolean => Value::Bool(self.scalar() == "true"),
+                    Kind::Number => number(self.scalar()),
+                    Kind::String => Value::String(unquoted(self.scalar(), slot.escaped).into_owned()),
+                    Kind::Array => self.children().map(|item| item.to_value()).collect(),
+                    Kind::Object => self
+                        .children()
+                        .map(|member| (member.name().into_owned(), member.to_value()))
+                        .collect(),
+                };
             }
         }
+    }
+
+    /// Whether these are the names of this object, in their order.
+    fn has_names_of(&self, members: &Map<String, Value>) -> bool {
+        self.len() == members.len()
+            && self
+                .children()
+                .zip(members.keys())
+                .all(|(child, name)| child.is_named(name))
     }
 }
 

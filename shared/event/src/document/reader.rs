@@ -137,26 +137,28 @@ impl<'t, 's> Reader<'t, 's> {
     fn string(&mut self) -> Result<(Span, bool), JsonError> {
         let from = self.at;
         let mut escaped = false;
-        self.at += 1;
+        let bytes = self.text.as_bytes();
+        let mut at = from + 1;
         loop {
-            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let Some(length) = rest.iter().position(|b| matches!(b, b'"' | b'\\')) else {
-                self.at = self.text.len();
-                return Err(self.malformed());
-            };
-            self.at += length;
-            if self.byte() == Some(b'"') {
-                self.at += 1;
-                break;
+            match bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    at += 2;
+                }
+                Some(_) => at += 1,
+                None => return Err(self.malformed()),
             }
-            escaped = true;
-            self.at += 2;
+        }
+        self.at = at + 1;
+        if !escaped {
+            return Ok((self.span(from), false));
         }
         let token = self.text.get(from..self.at).unwrap_or_default();
-        if escaped && token.contains("\\u") && serde_json::from_str::<Cow<'_, str>>(token).is_err() {
+        if token.contains("\\u") && serde_json::from_str::<Cow<'_, str>>(token).is_err() {
             return Err(self.malformed());
         }
-        Ok((self.span(from), escaped))
+        Ok((self.span(from), true))
     }
 
     /// Reads a number, `true`, `false` or `null`.

@@ -218,6 +218,18 @@ fn same(node: Node<'_>, value: &Value) -> bool {
     }
 }
 
+fn with_longer_texts(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::from(format!("{text}\u{e9}")),
+        Value::Array(items) => items.into_iter().map(with_longer_texts).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name, with_longer_texts(value)))
+            .collect(),
+        scalar => scalar,
+    }
+}
+
 /// Sets a member of a value as `Document::set` does.
 fn set(value: &mut Value, path: &[&str], new: Value) {
     let Some((name, rest)) = path.split_first() else {
@@ -248,6 +260,16 @@ proptest! {
         prop_assert!(same(event.root(), &value));
         prop_assert_eq!(event.text(), value.to_string());
         prop_assert_eq!(event.root().to_value(), value);
+    }
+
+    #[test]
+    fn a_value_written_over_is_the_same_as_a_new_one(values in prop::collection::vec(objects(), 1..4)) {
+        let mut written = Value::Null;
+        // Each shape twice: made anew, and kept.
+        for value in values.into_iter().flat_map(|value| [value.clone(), with_longer_texts(value)]) {
+            document(&value.to_string()).root().write_to(&mut written);
+            prop_assert_eq!(&written, &value);
+        }
     }
 
     #[test]
