@@ -227,6 +227,21 @@ fn legacy_eventlogging_sends_its_capsule_in_the_query() {
     }
 }
 
+/// Header values are bytes: browsers' and robots' names of themselves have more than ASCII in them.
+#[test]
+fn header_values_beyond_ascii_reach_the_event() {
+    let instance = Instance::from_env();
+    let mut events = Events::open(&instance.origin, "/v2/stream/eventlogging_Test");
+    let mark = fresh_uuid();
+    let query = format!(
+        "%7B%22event%22%3A%7B%22OtherMessage%22%3A%22{mark}%22%7D%2C%22schema%22%3A%22Test%22%2C%22webHost%22%3A%22en.wikipedia.org%22%2C%22wiki%22%3A%22enwiki%22%2C%22revision%22%3A-1%7D;"
+    );
+    let request = Request::get(&format!("/beacon/event?{query}")).header("user-agent", "Robô ☃/1.0");
+    assert_empty(&instance.send(&request).expect(204));
+    let event = find(&mut events, |event| event["event"]["OtherMessage"] == mark);
+    assert_eq!(event["http"]["request_headers"]["user-agent"], "Robô ☃/1.0");
+}
+
 /// C12: parameters nobody knows are passed over, and an empty body is refused.
 #[test]
 fn unknown_parameters_are_passed_over_and_an_empty_body_is_refused() {

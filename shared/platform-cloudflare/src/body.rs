@@ -1,18 +1,18 @@
 //! Requests and answers between JavaScript and `http`.
 
+use std::cell::RefCell;
+
 use bytes::{Bytes, BytesMut};
 use eventstar_ports::{Body, ByteStream, ClientAddress};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use worker::js_sys::futures::{JsFuture, spawn_local};
-use worker::js_sys::{Array, Object, Reflect, Uint8Array};
+use worker::js_sys::{Object, Promise, Reflect, Uint8Array};
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::web_sys::{
-    self, Headers, ReadableStream, ReadableStreamDefaultReader, RequestInit, ResponseInit, WritableStream,
-};
+use worker::web_sys::{self, Headers, ReadableStream, ReadableStreamDefaultReader, WritableStream};
 
 use crate::Host;
-use crate::js::{IdentityTransformStream, ReadResult};
+use crate::js::{self, IdentityTransformStream, ReadResult, Stub};
 
 /// Statuses that JavaScript allows no body for, not even an empty one.
 const WITHOUT_BODY: [StatusCode; 4] = [
@@ -21,6 +21,13 @@ const WITHOUT_BODY: [StatusCode; 4] = [
     StatusCode::RESET_CONTENT,
     StatusCode::NOT_MODIFIED,
 ];
+
+/// Headers there is room for at first.
+const USUAL_HEADERS: usize = 16;
+/// Bytes there are for the headers of an answer at first.
+const USUAL_HEADERS_BYTES: usize = 1024;
+/// Header lists an isolate keeps: a function has few, besides those with a value of their own.
+const KEPT_HEADERS: usize = 16;
 
 /// Reads a stream of bytes piece by piece; dropping it cancels the stream, so that its writer notices.
 pub(crate) struct BodyReader {
@@ -58,21 +65,55 @@ impl Drop for BodyReader {
     }
 }
 
-/// The request with at most `limit + 1` bytes of its body; the status to refuse it with when it cannot be read.
-pub(crate) async fn request(request: &web_sys::Request, limit: usize) -> Result<Request<Bytes>, StatusCode> {
-    let method = Method::from_bytes(request.method().as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)?;
-    let uri = Uri::try_from(request.url()).map_err(|_| StatusCode::BAD_REQUEST)?;
-    let headers = read_headers(&request.headers());
-    let body = match request.body() {
-        // An unreadable body is a client that went or lied about its length.
-        Some(stream) => read_body(request, &stream, &headers, limit)
-            .await
-            .map_err(|_| StatusCode::BAD_REQUEST)?,
-        None => Bytes::new(),
-    };
-    let mut read = Request::new(body);
-    *read.method_mut() = method;
-    *read.uri_mut() = uri;
+/// A request of which the head and, if its length was known, the body were read; at most `limit + 1` bytes of another
+/// are. The status to refuse it with when it cannot be read.
+pub(crate) async fn request(
+    head: String,
+    body: Option<Vec<u8>>,
+    request: &web_sys::Request,
+    limit: usize,
+) -> Result<Request<Bytes>, StatusCode> {
+    let mut read = read_head(head)?;
+    if let Some(body) = body {
+        *read.body_mut() = body.into();
+    } else if let Some(stream) = request.body() {
+        // An unreadable body is a client that went.
+        let body = read_body(&stream, limit).await;
+        *read.body_mut() = body.map_err(|_| StatusCode::BAD_REQUEST)?;
+    }
+    Ok(read)
+}
+
+/// A request to a Durable Object. Our own functions send them, whole and without headers.
+pub(crate) async fn request_to_object(request: &web_sys::Request) -> Result<Request<Bytes>, StatusCode> {
+    let mut read = read_head(format!("{}\n{}", request.method(), request.url()))?;
+    let body = async { JsFuture::from(request.array_buffer()?).await };
+    let body = body.await.map_err(|_| StatusCode::BAD_REQUEST)?;
+    *read.body_mut() = Uint8Array::new(&body).to_vec().into();
+    Ok(read)
+}
+
+/// Reads the method, the URL, and the name and the value of each header, a line each.
+fn read_head(text: String) -> Result<Request<Bytes>, StatusCode> {
+    // The values share the text.
+    let text = Bytes::from(text);
+    let mut lines = text.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line));
+    let mut line = || lines.next();
+    let mut read = Request::new(Bytes::new());
+    *read.method_mut() =
+        Method::from_bytes(&line().unwrap_or_default()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    *read.uri_mut() =
+        Uri::from_maybe_shared(line().unwrap_or_default()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
+    while let (Some(name), Some(value)) = (line(), line()) {
+        // Values beyond ASCII are legal on the wire; `HeaderValue::from_str` would refuse the whole request.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(&name),
+            HeaderValue::from_maybe_shared(value),
+        ) {
+            headers.append(name, value);
+        }
+    }
     // Cloudflare sets it, whatever the client sent.
     if let Some(address) = headers
         .get("cf-connecting-ip")
@@ -84,20 +125,7 @@ pub(crate) async fn request(request: &web_sys::Request, limit: usize) -> Result<
     Ok(read)
 }
 
-async fn read_body(
-    request: &web_sys::Request,
-    stream: &ReadableStream,
-    headers: &HeaderMap,
-    limit: usize,
-) -> Result<Bytes, JsValue> {
-    let announced = headers
-        .get(http::header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    // The runtime holds the client to the length it announced: one call reads the whole.
-    if announced.is_some_and(|length: usize| length <= limit) {
-        let buffer = JsFuture::from(request.array_buffer()?).await?;
-        return Ok(Uint8Array::new(&buffer).to_vec().into());
-    }
+async fn read_body(stream: &ReadableStream, limit: usize) -> Result<Bytes, JsValue> {
     let mut reader = BodyReader::new(stream)?;
     let mut body = BytesMut::new();
     while let Some(piece) = reader.next().await? {
@@ -110,45 +138,39 @@ async fn read_body(
     Ok(body.freeze())
 }
 
-/// The request to send to a Durable Object.
-pub(crate) fn object_request(request: Request<Bytes>) -> Result<web_sys::Request, JsValue> {
+/// Sends a request to a Durable Object, without headers; the promise is of its answer.
+pub(crate) fn send(stub: &Stub, request: Request<Bytes>) -> Result<Promise, JsValue> {
     let (parts, body) = request.into_parts();
-    let init = RequestInit::new();
-    init.set_method(parts.method.as_str());
-    init.set_headers_headers(&write_headers(&parts.headers)?);
-    if !body.is_empty() {
-        init.set_body_opt_u8_array(Some(&Uint8Array::from(&*body)));
-    }
     // The host is never resolved: the stub decides which object gets it.
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    web_sys::Request::new_with_str_and_init(&format!("https://object{path}"), &init)
+    let url = format!("https://object{path}");
+    js::send(stub, parts.method.as_str(), &url, &bytes(&body))
 }
 
 /// The answer for the client. A stream is pumped within `host`'s lifetime.
 pub(crate) fn response(response: Response<Body>, host: &Host) -> Result<web_sys::Response, JsValue> {
     let (parts, body) = response.into_parts();
-    let init = ResponseInit::new();
-    init.set_status(parts.status.as_u16());
-    init.set_headers_headers(&write_headers(&parts.headers)?);
-    if parts.headers.contains_key(http::header::CONTENT_ENCODING) {
-        // The body is encoded already; without this the runtime would encode it once more.
-        Reflect::set(&init, &"encodeBody".into(), &"manual".into())?;
-    }
+    let headers = headers(&parts.headers)?;
+    let encoded = parts.headers.contains_key(http::header::CONTENT_ENCODING);
+    let respond = |body: &JsValue| js::respond(parts.status.as_u16(), &headers, body, encoded);
     match body {
-        Body::Full(_) if WITHOUT_BODY.contains(&parts.status) => {
-            web_sys::Response::new_with_opt_str_and_init(None, &init)
-        }
-        Body::Full(bytes) => {
-            let bytes = Uint8Array::from(&*bytes);
-            web_sys::Response::new_with_opt_js_u8_array_and_init(Some(&bytes), &init)
-        }
+        Body::Full(_) if WITHOUT_BODY.contains(&parts.status) => respond(&JsValue::NULL),
+        Body::Full(body) => respond(&bytes(&body)),
         Body::Stream(stream) => {
             let pipe = IdentityTransformStream::new()?;
-            let response =
-                web_sys::Response::new_with_opt_readable_stream_and_init(Some(&pipe.readable()), &init)?;
+            let response = respond(&pipe.readable())?;
             host.wait_until(pump(stream, pipe.writable()));
             Ok(response)
         }
+    }
+}
+
+/// A body as JavaScript takes it: a copy outside of the module's memory, which moves as it grows.
+fn bytes(body: &[u8]) -> JsValue {
+    if body.is_empty() {
+        JsValue::NULL
+    } else {
+        Uint8Array::from(body).into()
     }
 }
 
@@ -173,20 +195,31 @@ async fn pump(mut stream: ByteStream, writable: WritableStream) {
     let _ = JsFuture::from(writer.close()).await;
 }
 
-fn read_headers(headers: &Headers) -> HeaderMap {
-    let mut read = HeaderMap::new();
-    for entry in headers.entries().into_iter().flatten() {
-        let entry = Array::from(entry.as_ref());
-        let (name, value) = (entry.get(0).as_string(), entry.get(1).as_string());
-        // Values beyond ASCII are legal on the wire; `HeaderValue::from_str` would refuse the whole request.
-        if let (Some(Ok(name)), Some(Ok(value))) = (
-            name.map(|name| HeaderName::from_bytes(name.as_bytes())),
-            value.map(|value| HeaderValue::from_bytes(value.as_bytes())),
-        ) {
-            read.append(name, value);
-        }
+thread_local! {
+    /// Header lists of late, oldest first, each with its text: most answers of a function have the same.
+    static HEADERS: RefCell<Vec<(Vec<u8>, Headers)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The headers for JavaScript. They are shared between requests: whoever gets them copies them.
+fn headers(headers: &HeaderMap) -> Result<Headers, JsValue> {
+    let mut text = Vec::with_capacity(USUAL_HEADERS_BYTES);
+    for (name, value) in headers {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.push(b'\n');
+        text.extend_from_slice(value.as_bytes());
+        text.push(b'\n');
     }
-    read
+    HEADERS.with_borrow_mut(|kept| {
+        if let Some((_, written)) = kept.iter().find(|(of, _)| *of == text) {
+            return Ok(written.clone());
+        }
+        let written = write_headers(headers)?;
+        if kept.len() >= KEPT_HEADERS {
+            kept.remove(0);
+        }
+        kept.push((text, written.clone()));
+        Ok(written)
+    })
 }
 
 fn write_headers(headers: &HeaderMap) -> Result<Headers, JsValue> {
@@ -205,4 +238,52 @@ pub(crate) fn object_with(members: &[(&str, JsValue)]) -> Object {
         let _ = Reflect::set(&object, &(*name).into(), value);
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_of_a_request_is_read() {
+        let text = "POST\nhttp://a.test/v1/events?hasty=true\ncf-connecting-ip\n192.0.2.1\nempty\n\nuser-agent\nné \u{2603}\nset-cookie\na\nset-cookie\nb";
+        let request = read_head(text.to_owned()).unwrap();
+        assert_eq!(request.method(), Method::POST);
+        assert_eq!(request.uri(), "http://a.test/v1/events?hasty=true");
+        let headers = request.headers();
+        assert_eq!(headers["empty"], "");
+        assert_eq!(headers["user-agent"].as_bytes(), "né \u{2603}".as_bytes());
+        assert_eq!(
+            headers.get_all("set-cookie").iter().collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        assert_eq!(headers.len(), 5);
+        let address = request.extensions().get::<ClientAddress>().unwrap();
+        assert_eq!(address.0.to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_request_without_headers_has_no_client_address() {
+        let request = read_head("GET\nhttp://a.test/".to_owned()).unwrap();
+        assert!(request.headers().is_empty());
+        assert!(request.extensions().get::<ClientAddress>().is_none());
+    }
+
+    #[test]
+    fn a_header_that_is_none_is_left_out() {
+        let request = read_head("GET\nhttp://a.test/\nno name\n1\nx\na\u{7f}\ny\n2".to_owned()).unwrap();
+        assert_eq!(request.headers().len(), 1);
+        assert_eq!(request.headers()["y"], "2");
+    }
+
+    #[test]
+    fn a_method_or_url_that_is_none_is_refused() {
+        for text in ["", "GET", "G T\nhttp://a.test/", "GET\nhttp://a b/"] {
+            assert_eq!(
+                read_head(text.to_owned()).unwrap_err(),
+                StatusCode::BAD_REQUEST,
+                "{text:?}"
+            );
+        }
+    }
 }

@@ -1,8 +1,38 @@
 //! The JavaScript that `worker` does not bind, or binds without catching what it throws.
 
+use worker::Env;
 use worker::js_sys::{Array, Function, Object, Promise, Uint8Array};
 use worker::wasm_bindgen::prelude::*;
-use worker::web_sys::{Request, TransformStream};
+use worker::web_sys::{Headers, Request, Response, TransformStream};
+use worker::worker_sys::Context;
+
+/// Answers a request: its head, its body if that was read already, and the request itself with what came along.
+pub(crate) type Answer = dyn Fn(String, Option<Vec<u8>>, Request, Env, Context) -> Result<JsValue, JsValue>;
+
+#[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, js_sys = ::worker::js_sys, module = "/src/glue.js")]
+extern "C" {
+    /// Serves a request with `answer`.
+    pub(crate) fn serve(
+        request: &Request,
+        env: &Env,
+        context: &Context,
+        limit: usize,
+        answer: &Closure<Answer>,
+    ) -> Promise;
+
+    /// An answer; `body` is `null`, bytes or a stream, `encoded` whether it is as its `content-encoding` says.
+    #[wasm_bindgen(catch)]
+    pub(crate) fn respond(
+        status: u16,
+        headers: &Headers,
+        body: &JsValue,
+        encoded: bool,
+    ) -> Result<Response, JsValue>;
+
+    /// Sends a request to a Durable Object; `body` is `null` or bytes.
+    #[wasm_bindgen(catch)]
+    pub(crate) fn send(stub: &Stub, method: &str, url: &str, body: &JsValue) -> Result<Promise, JsValue>;
+}
 
 #[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, js_sys = ::worker::js_sys)]
 extern "C" {
@@ -33,9 +63,6 @@ extern "C" {
 
     /// A client of a Durable Object.
     pub(crate) type Stub;
-
-    #[wasm_bindgen(method, catch)]
-    pub(crate) fn fetch(this: &Stub, request: &Request) -> Result<Promise, JsValue>;
 
     /// A Durable Object's storage.
     #[derive(Clone)]

@@ -7,35 +7,39 @@ mod error;
 mod js;
 mod objects;
 mod queue;
+mod scope;
+mod server;
 mod sql;
 mod timer;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use eventstar_event::time::Millis;
 use eventstar_ports::{
-    Background, Body, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Level, Platform, PortError,
-    Timer,
+    Background, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Level, Platform, PortError, Timer,
 };
-use http::{Request, Response};
 use worker::js_sys::{Date, Reflect};
-use worker::{Context, Env, State, console_error, console_log, console_warn, web_sys};
+use worker::{Context, Env, KvStore, State, console_error, console_log, console_warn};
 
 pub use js::MessageBatch;
 pub use objects::{LogObjects, MetricsClient, RegistryClient, serve_object};
 pub use queue::{EventQueue, consume};
+pub use server::Server;
 pub use sql::DoSql;
 pub use timer::JsTimer;
+
+use scope::Scope;
 
 /// The platform of one request.
 #[derive(Debug, Clone)]
 pub struct Cloudflare {
     host: Host,
-    env: Env,
+    scope: Scope,
     kv: EdgeKv,
     registry: RegistryClient,
     queue: EventQueue,
@@ -78,36 +82,31 @@ impl fmt::Debug for Host {
 
 impl Cloudflare {
     pub(crate) fn new(env: Env, host: Host) -> Self {
+        let scope = Scope::new(env);
         Self {
             host,
-            kv: EdgeKv(env.clone()),
-            registry: RegistryClient(env.clone()),
-            queue: EventQueue(env.clone()),
-            log: LogObjects(env.clone()),
-            metrics: MetricsClient(env.clone()),
-            env,
+            kv: EdgeKv(scope.clone()),
+            registry: RegistryClient(scope.clone()),
+            queue: EventQueue(scope.clone()),
+            log: LogObjects(scope.clone()),
+            metrics: MetricsClient(scope.clone()),
+            scope,
         }
     }
 }
 
-/// Serves one request: at most `limit + 1` bytes of its body reach `handler`.
-///
-/// # Errors
-/// When the answer cannot be handed to the runtime.
-pub async fn serve(
-    request: web_sys::Request,
-    env: Env,
-    context: Context,
-    limit: usize,
-    handler: impl AsyncFnOnce(Cloudflare, Request<Bytes>) -> Response<Body>,
-) -> worker::Result<web_sys::Response> {
-    let platform = Cloudflare::new(env, Host::request(context));
-    let host = platform.host.clone();
-    let answer = match body::request(&request, limit).await {
-        Ok(request) => handler(platform, request).await,
-        Err(status) => body::refusal(status),
-    };
-    Ok(body::response(answer, &host)?)
+/// Random values drawn at once: a call to the runtime costs more than the bytes.
+const DRAWN_AT_ONCE: usize = 64;
+
+/// Settings an isolate keeps: more than any function asks for.
+const KEPT_SETTINGS: usize = 64;
+
+thread_local! {
+    /// Random values that were drawn and not yet given out.
+    static RANDOM: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
+    /// The settings that were asked for. An isolate runs one version of one worker, its objects and consumers included,
+    /// and a changed variable or secret makes a new version: <https://developers.cloudflare.com/workers/configuration/secrets/>.
+    static SETTINGS: RefCell<HashMap<String, Option<String>>> = RefCell::default();
 }
 
 impl Platform for Cloudflare {
@@ -140,15 +139,21 @@ impl Platform for Cloudflare {
 
 impl Clock for Cloudflare {
     fn now(&self) -> Millis {
-        Date::now() as Millis
+        Console.now()
     }
 }
 
 impl Ids for Cloudflare {
     fn random(&self) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        js::get_random_values(&mut bytes);
-        bytes
+        RANDOM.with_borrow_mut(|left| {
+            left.pop().unwrap_or_else(|| {
+                let mut drawn = [[0; 16]; DRAWN_AT_ONCE];
+                js::get_random_values(drawn.as_flattened_mut());
+                let [first, rest @ ..] = drawn;
+                left.extend_from_slice(&rest);
+                first
+            })
+        })
     }
 }
 
@@ -166,7 +171,7 @@ impl Background for Cloudflare {
 
 impl Config for Cloudflare {
     fn get(&self, name: &str) -> Option<String> {
-        settings(&self.env).get(name)
+        settings(self.scope.env()).get(name)
     }
 }
 
@@ -182,6 +187,21 @@ pub fn settings(env: &Env) -> Settings<'_> {
 
 impl Config for Settings<'_> {
     fn get(&self, name: &str) -> Option<String> {
+        SETTINGS.with_borrow_mut(|kept| {
+            if let Some(value) = kept.get(name) {
+                return value.clone();
+            }
+            let value = self.read(name);
+            if kept.len() < KEPT_SETTINGS {
+                kept.insert(name.to_owned(), value.clone());
+            }
+            value
+        })
+    }
+}
+
+impl Settings<'_> {
+    fn read(&self, name: &str) -> Option<String> {
         let value = Reflect::get(self.0, &name.into()).ok()?;
         // Variables and secrets look the same from here; a variable may be written as a number or a boolean.
         let text = value
@@ -194,6 +214,21 @@ impl Config for Settings<'_> {
 
 impl Diagnostics for Cloudflare {
     fn write_line(&self, level: Level, line: &str) {
+        Console.write_line(level, line);
+    }
+}
+
+/// The log of the worker; every request has the same.
+pub(crate) struct Console;
+
+impl Clock for Console {
+    fn now(&self) -> Millis {
+        Date::now() as Millis
+    }
+}
+
+impl Diagnostics for Console {
+    fn write_line(&self, level: Level, line: &str) {
         match level {
             Level::Error => console_error!("{line}"),
             Level::Warn => console_warn!("{line}"),
@@ -204,19 +239,26 @@ impl Diagnostics for Cloudflare {
 
 /// The edge KV store bound as `KV`.
 #[derive(Debug, Clone)]
-pub struct EdgeKv(Env);
+pub struct EdgeKv(Scope);
 
 impl EdgeKv {
     /// The store of this environment.
     #[must_use]
     pub fn new(env: Env) -> Self {
-        Self(env)
+        Self(Scope::new(env))
+    }
+
+    fn store(&self) -> Result<KvStore, PortError> {
+        self.0
+            .env()
+            .kv("KV")
+            .map_err(|error| error::binding("kv", &error))
     }
 }
 
 impl KeyValue for EdgeKv {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
-        let kv = self.0.kv("KV").map_err(|error| error::binding("kv", &error))?;
+        let kv = self.store()?;
         kv.get(key)
             .bytes()
             .await
@@ -227,7 +269,7 @@ impl KeyValue for EdgeKv {
         if let [key] = keys {
             return Ok(vec![self.get(key).await?]);
         }
-        let kv = self.0.kv("KV").map_err(|error| error::binding("kv", &error))?;
+        let kv = self.store()?;
         let values = kv.get_bulk(keys).text().await;
         let mut values = values.map_err(|error| PortError::unavailable("kv", error.to_string()))?;
         let value = |key| values.remove(key).flatten().map(String::into_bytes);
@@ -237,7 +279,7 @@ impl KeyValue for EdgeKv {
 
 impl KeyValueWrite for EdgeKv {
     async fn put(&self, key: &str, value: &[u8]) -> Result<(), PortError> {
-        let kv = self.0.kv("KV").map_err(|error| error::binding("kv", &error))?;
+        let kv = self.store()?;
         let put = kv
             .put_bytes(key, value)
             .map_err(|error| PortError::unavailable("kv", error.to_string()))?;

@@ -16,14 +16,13 @@ use http::{Request, Response, StatusCode};
 use worker::js_sys::futures::JsFuture;
 use worker::js_sys::{Date, Uint8Array};
 use worker::wasm_bindgen::JsCast;
-use worker::{Env, State, web_sys};
+use worker::{State, web_sys};
 
 use crate::body::{self, BodyReader};
 use crate::js::Stub;
+use crate::scope::Scope;
 use crate::{Host, error};
 
-/// The largest request an object takes: a batch of schemas, or one append. Only our own functions send them.
-const MAX_OBJECT_REQUEST: usize = 32 * 1024 * 1024;
 /// The one object of the registry's namespace.
 const REGISTRY: &str = "registry";
 /// The one object of the metrics' namespace.
@@ -31,15 +30,15 @@ const METRICS: &str = "metrics";
 
 /// The logs, each a Durable Object of the namespace `STREAM_LOG`.
 #[derive(Debug, Clone)]
-pub struct LogObjects(pub(crate) Env);
+pub struct LogObjects(pub(crate) Scope);
 
 /// The registry: a Durable Object of the namespace `REGISTRY`.
 #[derive(Debug, Clone)]
-pub struct RegistryClient(pub(crate) Env);
+pub struct RegistryClient(pub(crate) Scope);
 
 /// The metrics: a Durable Object of the namespace `METRICS`.
 #[derive(Debug, Clone)]
-pub struct MetricsClient(pub(crate) Env);
+pub struct MetricsClient(pub(crate) Scope);
 
 impl StreamLog for LogObjects {
     type Follow = LocalBoxStream<'static, Result<Frame, PortError>>;
@@ -52,7 +51,7 @@ impl StreamLog for LogObjects {
 
     fn follow(&self, log: &LogName, start: Start) -> Self::Follow {
         let follower = Follower {
-            env: self.0.clone(),
+            scope: self.0.clone(),
             log: log.clone(),
             start,
             state: Following::Unopened,
@@ -69,7 +68,7 @@ impl StreamLog for LogObjects {
 }
 
 struct Follower {
-    env: Env,
+    scope: Scope,
     log: LogName,
     start: Start,
     state: Following,
@@ -108,7 +107,7 @@ impl Follower {
 
     async fn open(&self) -> Result<Following, PortError> {
         let request = object_api::follow_request(&self.log, self.start);
-        let response = fetch(&self.env, "STREAM_LOG", &self.log.to_string(), "log", request).await?;
+        let response = fetch(&self.scope, "STREAM_LOG", &self.log.to_string(), "log", request).await?;
         match response.body() {
             Some(stream) if response.ok() => {
                 let reader = BodyReader::new(&stream).map_err(|thrown| error::object("log", thrown))?;
@@ -145,13 +144,13 @@ impl Metrics for MetricsClient {
 }
 
 async fn ask(
-    env: &Env,
+    scope: &Scope,
     namespace: &str,
     name: &str,
     port: &'static str,
     request: Request<Bytes>,
 ) -> Result<(StatusCode, Vec<u8>), PortError> {
-    let response = fetch(env, namespace, name, port, request).await?;
+    let response = fetch(scope, namespace, name, port, request).await?;
     let status = StatusCode::from_u16(response.status())
         .map_err(|error| PortError::new(PortErrorKind::Corrupt, port, error.to_string()))?;
     let buffer = response
@@ -164,13 +163,14 @@ async fn ask(
 }
 
 async fn fetch(
-    env: &Env,
+    scope: &Scope,
     namespace: &str,
     name: &str,
     port: &'static str,
     request: Request<Bytes>,
 ) -> Result<web_sys::Response, PortError> {
-    let namespace = env
+    let namespace = scope
+        .env()
         .durable_object(namespace)
         .map_err(|error| error::binding(port, &error))?;
     // A stub does not survive an error of its object, so each request gets its own.
@@ -178,10 +178,7 @@ async fn fetch(
         .get_by_name(name)
         .map_err(|error| error::object(port, error.into()))?
         .into_rpc();
-    let request = body::object_request(request).map_err(|thrown| error::object(port, thrown))?;
-    let answer = stub
-        .fetch(&request)
-        .map_err(|thrown| error::object(port, thrown))?;
+    let answer = body::send(&stub, request).map_err(|thrown| error::object(port, thrown))?;
     let answer = JsFuture::from(answer)
         .await
         .map_err(|thrown| error::object(port, thrown))?;
@@ -197,7 +194,7 @@ pub async fn serve_object(
     state: &Rc<State>,
     handler: impl AsyncFnOnce(Request<Bytes>, Millis) -> Response<Body>,
 ) -> worker::Result<worker::Response> {
-    let answer = match body::request(request.inner(), MAX_OBJECT_REQUEST).await {
+    let answer = match body::request_to_object(request.inner()).await {
         Ok(request) => handler(request, Date::now() as Millis).await,
         Err(status) => body::refusal(status),
     };

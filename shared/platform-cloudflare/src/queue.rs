@@ -10,6 +10,7 @@ use worker::{Context, Env, worker_sys};
 
 use crate::body::object_with;
 use crate::js::{Message, MessageBatch, QueueBinding};
+use crate::scope::Scope;
 use crate::{Cloudflare, Host, error};
 
 /// Messages a batch may hold (Cloudflare Queues limits).
@@ -27,12 +28,12 @@ const DEAD_LETTERS: &str = "dead-letters";
 
 /// Sends to the `EVENTS` queue.
 #[derive(Debug, Clone)]
-pub struct EventQueue(pub(crate) Env);
+pub struct EventQueue(pub(crate) Scope);
 
 impl Queue for EventQueue {
     async fn send(&self, messages: Vec<Bytes>) -> Result<(), PortError> {
         let batches = pack(messages)?;
-        let queue = Reflect::get(&self.0, &"EVENTS".into())
+        let queue = Reflect::get(self.0.env(), &"EVENTS".into())
             .ok()
             .filter(|queue| queue.is_object());
         let queue: QueueBinding = queue

@@ -2,19 +2,21 @@
 
 use std::rc::Rc;
 
-use eventstar_platform_cloudflare::serve;
+use eventstar_platform_cloudflare::Server;
 use function_stream_config::{Isolate, MAX_BODY_BYTES, handle};
-use worker::{Context, Env, Result, event, web_sys};
+use worker::js_sys::Promise;
+use worker::wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Env, web_sys, worker_sys};
 
 thread_local! {
-    static ISOLATE: Rc<Isolate> = Rc::default();
+    static SERVER: Server = {
+        let isolate = Rc::<Isolate>::default();
+        Server::new(MAX_BODY_BYTES, async move |platform, request| handle(&isolate, platform, request).await)
+    };
 }
 
-#[event(fetch)]
-async fn fetch(request: web_sys::Request, env: Env, context: Context) -> Result<web_sys::Response> {
-    let isolate = ISOLATE.with(Rc::clone);
-    serve(request, env, context, MAX_BODY_BYTES, |platform, request| {
-        handle(&isolate, platform, request)
-    })
-    .await
+/// Answers a request.
+#[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, js_sys = ::worker::js_sys)]
+pub fn fetch(request: &web_sys::Request, env: &Env, context: &worker_sys::Context) -> Promise {
+    SERVER.with(|server| server.serve(request, env, context))
 }

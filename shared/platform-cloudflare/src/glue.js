@@ -1,0 +1,38 @@
+// What would take many calls between JavaScript and WASM, in few: each text that crosses is decoded or encoded by itself, and
+// each promise that WASM waits for costs two closures and a microtask.
+
+/**
+ * Serves a request: `answer` gets its head and its whole body, and gives the answer or a promise of it. The head is the
+ * method, the URL, and the name and the value of each header, a line each: none of them can hold a line break.
+ *
+ * The runtime holds the client to the length it announced, so a body of known length is read at once. A body of unknown
+ * length, or of one over `limit`, is left to `answer`, which gets `undefined` for it.
+ */
+export async function serve(request, env, context, limit, answer) {
+  let length = NaN;
+  let text = `${request.method}\n${request.url}`;
+  request.headers.forEach((value, name) => {
+    text += `\n${name}\n${value}`;
+    if (name === "content-length") length = Number(value);
+  });
+  let body;
+  if (length <= limit) {
+    try {
+      body = await request.bytes();
+    } catch {
+      // A client that went, or lied about its length.
+      return new Response(null, { status: 400 });
+    }
+  }
+  return answer(text, body, request, env, context);
+}
+
+/** An answer. The runtime would encode a body once more that has `content-encoding` and is not said to be encoded. */
+export function respond(status, headers, body, encoded) {
+  return new Response(body, { status, headers, encodeBody: encoded ? "manual" : "automatic" });
+}
+
+/** Sends a request to a Durable Object. */
+export function send(stub, method, url, body) {
+  return stub.fetch(url, { method, body });
+}
