@@ -259,6 +259,7 @@ impl EdgeKv {
 impl KeyValue for EdgeKv {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         let kv = self.store()?;
+        self.0.count_subrequest();
         kv.get(key)
             .bytes()
             .await
@@ -270,6 +271,7 @@ impl KeyValue for EdgeKv {
             return Ok(vec![self.get(key).await?]);
         }
         let kv = self.store()?;
+        self.0.count_subrequest();
         let values = kv.get_bulk(keys).text().await;
         let mut values = values.map_err(|error| PortError::unavailable("kv", error.to_string()))?;
         let value = |key| values.remove(key).flatten().map(String::into_bytes);
@@ -280,6 +282,7 @@ impl KeyValue for EdgeKv {
 impl KeyValueWrite for EdgeKv {
     async fn put(&self, key: &str, value: &[u8]) -> Result<(), PortError> {
         let kv = self.store()?;
+        self.0.count_subrequest();
         let put = kv
             .put_bytes(key, value)
             .map_err(|error| PortError::unavailable("kv", error.to_string()))?;

@@ -178,6 +178,7 @@ async fn fetch(
         .get_by_name(name)
         .map_err(|error| error::object(port, error.into()))?
         .into_rpc();
+    scope.count_subrequest();
     let answer = body::send(&stub, request).map_err(|thrown| error::object(port, thrown))?;
     let answer = JsFuture::from(answer)
         .await

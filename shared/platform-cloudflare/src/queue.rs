@@ -47,6 +47,7 @@ impl Queue for EventQueue {
                     object_with(&[("body", body.into()), ("contentType", "bytes".into())])
                 })
                 .collect();
+            self.0.count_subrequest();
             let sent = queue.send_batch(&messages).map_err(refused)?;
             JsFuture::from(sent).await.map_err(refused)?;
         }
