@@ -7,12 +7,12 @@ use eventstar_ports::{Body, ByteStream, ClientAddress};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use worker::js_sys::futures::{JsFuture, spawn_local};
-use worker::js_sys::{Object, Promise, Reflect, Uint8Array};
+use worker::js_sys::{Object, Reflect, Uint8Array};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{self, Headers, ReadableStream, ReadableStreamDefaultReader, WritableStream};
 
 use crate::Host;
-use crate::js::{self, IdentityTransformStream, ReadResult, Stub};
+use crate::js::{self, IdentityTransformStream, ReadResult};
 
 /// Statuses that JavaScript allows no body for, not even an empty one.
 const WITHOUT_BODY: [StatusCode; 4] = [
@@ -138,15 +138,6 @@ async fn read_body(stream: &ReadableStream, limit: usize) -> Result<Bytes, JsVal
     Ok(body.freeze())
 }
 
-/// Sends a request to a Durable Object, without headers; the promise is of its answer.
-pub(crate) fn send(stub: &Stub, request: Request<Bytes>) -> Result<Promise, JsValue> {
-    let (parts, body) = request.into_parts();
-    // The host is never resolved: the stub decides which object gets it.
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    let url = format!("https://object{path}");
-    js::send(stub, parts.method.as_str(), &url, &bytes(&body))
-}
-
 /// The answer for the client. A stream is pumped within `host`'s lifetime.
 pub(crate) fn response(response: Response<Body>, host: &Host) -> Result<web_sys::Response, JsValue> {
     let (parts, body) = response.into_parts();
@@ -166,7 +157,7 @@ pub(crate) fn response(response: Response<Body>, host: &Host) -> Result<web_sys:
 }
 
 /// A body as JavaScript takes it: a copy outside of the module's memory, which moves as it grows.
-fn bytes(body: &[u8]) -> JsValue {
+pub(crate) fn bytes(body: &[u8]) -> JsValue {
     if body.is_empty() {
         JsValue::NULL
     } else {

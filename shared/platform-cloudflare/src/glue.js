@@ -32,7 +32,18 @@ export function respond(status, headers, body, encoded) {
   return new Response(body, { status, headers, encodeBody: encoded ? "manual" : "automatic" });
 }
 
+/** A client of the Durable Object `name`; `undefined` when nothing is bound as `namespace`. */
+export function stub(env, namespace, name) {
+  return env[namespace]?.getByName(name);
+}
+
 /** Sends a request to a Durable Object. */
 export function send(stub, method, url, body) {
   return stub.fetch(url, { method, body });
+}
+
+/** The same, for the status and the whole body of the answer. */
+export async function ask(stub, method, url, body) {
+  const answer = await stub.fetch(url, { method, body });
+  return [answer.status, await answer.bytes()];
 }

@@ -29,9 +29,16 @@ extern "C" {
         encoded: bool,
     ) -> Result<Response, JsValue>;
 
+    /// A client of the Durable Object `name`; `None` when nothing is bound as `namespace`.
+    #[wasm_bindgen(catch)]
+    pub(crate) fn stub(env: &Env, namespace: &str, name: &str) -> Result<Option<Stub>, JsValue>;
+
     /// Sends a request to a Durable Object; `body` is `null` or bytes.
     #[wasm_bindgen(catch)]
     pub(crate) fn send(stub: &Stub, method: &str, url: &str, body: &JsValue) -> Result<Promise, JsValue>;
+
+    /// The same; resolves to the status and the bytes of the answer.
+    pub(crate) fn ask(stub: &Stub, method: &str, url: &str, body: &JsValue) -> Promise;
 }
 
 #[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, js_sys = ::worker::js_sys)]

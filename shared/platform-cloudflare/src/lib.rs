@@ -13,7 +13,6 @@ mod sql;
 mod timer;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
@@ -106,7 +105,7 @@ thread_local! {
     static RANDOM: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) };
     /// The settings that were asked for. An isolate runs one version of one worker, its objects and consumers included,
     /// and a changed variable or secret makes a new version: <https://developers.cloudflare.com/workers/configuration/secrets/>.
-    static SETTINGS: RefCell<HashMap<String, Option<String>>> = RefCell::default();
+    static SETTINGS: RefCell<Vec<(String, Option<String>)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl Platform for Cloudflare {
@@ -188,12 +187,12 @@ pub fn settings(env: &Env) -> Settings<'_> {
 impl Config for Settings<'_> {
     fn get(&self, name: &str) -> Option<String> {
         SETTINGS.with_borrow_mut(|kept| {
-            if let Some(value) = kept.get(name) {
+            if let Some((_, value)) = kept.iter().find(|(of, _)| of == name) {
                 return value.clone();
             }
             let value = self.read(name);
             if kept.len() < KEPT_SETTINGS {
-                kept.insert(name.to_owned(), value.clone());
+                kept.push((name.to_owned(), value.clone()));
             }
             value
         })

@@ -7,19 +7,18 @@ use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Start};
 use eventstar_ports::{
-    Body, Metrics, PortError, PortErrorKind, Published, Registry, RegistryError, RegistryRequest, Sample,
-    StreamLog,
+    Body, Metrics, PortError, Published, Registry, RegistryError, RegistryRequest, Sample, StreamLog,
 };
 use eventstar_stores::object_api;
 use futures_util::stream::{self, LocalBoxStream, StreamExt};
 use http::{Request, Response, StatusCode};
 use worker::js_sys::futures::JsFuture;
-use worker::js_sys::{Date, Uint8Array};
+use worker::js_sys::{Array, Date, Uint8Array};
 use worker::wasm_bindgen::JsCast;
 use worker::{State, web_sys};
 
-use crate::body::{self, BodyReader};
-use crate::js::Stub;
+use crate::body::{self, BodyReader, bytes};
+use crate::js::{self, Stub};
 use crate::scope::Scope;
 use crate::{Host, error};
 
@@ -107,10 +106,20 @@ impl Follower {
 
     async fn open(&self) -> Result<Following, PortError> {
         let request = object_api::follow_request(&self.log, self.start);
-        let response = fetch(&self.scope, "STREAM_LOG", &self.log.to_string(), "log", request).await?;
+        let failure = |thrown| error::object("log", thrown);
+        let stub = stub(&self.scope, "STREAM_LOG", &self.log.to_string(), "log")?;
+        let body = bytes(request.body());
+        let answer = js::send(
+            &stub,
+            request.method().as_str(),
+            &request.uri().to_string(),
+            &body,
+        )
+        .map_err(failure)?;
+        let response: web_sys::Response = JsFuture::from(answer).await.map_err(failure)?.unchecked_into();
         match response.body() {
             Some(stream) if response.ok() => {
-                let reader = BodyReader::new(&stream).map_err(|thrown| error::object("log", thrown))?;
+                let reader = BodyReader::new(&stream).map_err(failure)?;
                 Ok(Following::Open(reader, FrameDecoder::default()))
             }
             _ => Err(PortError::unavailable(
@@ -143,6 +152,7 @@ impl Metrics for MetricsClient {
     }
 }
 
+/// Asks an object; the status and the body of its answer.
 async fn ask(
     scope: &Scope,
     namespace: &str,
@@ -150,40 +160,32 @@ async fn ask(
     port: &'static str,
     request: Request<Bytes>,
 ) -> Result<(StatusCode, Vec<u8>), PortError> {
-    let response = fetch(scope, namespace, name, port, request).await?;
-    let status = StatusCode::from_u16(response.status())
-        .map_err(|error| PortError::new(PortErrorKind::Corrupt, port, error.to_string()))?;
-    let buffer = response
-        .array_buffer()
-        .map_err(|thrown| error::object(port, thrown))?;
-    let buffer = JsFuture::from(buffer)
-        .await
-        .map_err(|thrown| error::object(port, thrown))?;
-    Ok((status, Uint8Array::new(&buffer).to_vec()))
-}
-
-async fn fetch(
-    scope: &Scope,
-    namespace: &str,
-    name: &str,
-    port: &'static str,
-    request: Request<Bytes>,
-) -> Result<web_sys::Response, PortError> {
-    let namespace = scope
-        .env()
-        .durable_object(namespace)
-        .map_err(|error| error::binding(port, &error))?;
-    // A stub does not survive an error of its object, so each request gets its own.
-    let stub: Stub = namespace
-        .get_by_name(name)
-        .map_err(|error| error::object(port, error.into()))?
-        .into_rpc();
-    scope.count_subrequest();
-    let answer = body::send(&stub, request).map_err(|thrown| error::object(port, thrown))?;
+    let stub = stub(scope, namespace, name, port)?;
+    let answer = js::ask(
+        &stub,
+        request.method().as_str(),
+        &request.uri().to_string(),
+        &bytes(request.body()),
+    );
     let answer = JsFuture::from(answer)
         .await
         .map_err(|thrown| error::object(port, thrown))?;
-    Ok(answer.unchecked_into())
+    let answer: Array = answer.unchecked_into();
+    let status = answer
+        .get(0)
+        .as_f64()
+        .and_then(|status| StatusCode::from_u16(status as u16).ok())
+        .ok_or_else(|| PortError::corrupt(port, "the object answered without a status"))?;
+    Ok((status, Uint8Array::new(&answer.get(1)).to_vec()))
+}
+
+/// A client of an object. It does not survive an error of the object, so each request gets its own.
+fn stub(scope: &Scope, namespace: &str, name: &str, port: &'static str) -> Result<Stub, PortError> {
+    let stub = js::stub(scope.env(), namespace, name).map_err(|thrown| error::object(port, thrown))?;
+    let stub =
+        stub.ok_or_else(|| error::binding(port, &worker::Error::BindingError(namespace.to_owned())))?;
+    scope.count_subrequest();
+    Ok(stub)
 }
 
 /// Serves one request of a Durable Object.
