@@ -141,7 +141,11 @@ fn schema_uri(stream: &Stream, event: &Document<'_>) -> Option<String> {
 /// The id of a capsule that an edge cache has stamped with its own name, a sequence number and a time: the same for
 /// each copy of it. Source: `capsule_uuid`, EventLogging `parse.py:66-93`.
 fn capsule_id(event: &Document<'_>) -> Option<String> {
+    // EventLogging reads a number without sign or fraction there (`%d`).
     let sequence = event.get(&["seqId"])?.text();
+    if !sequence.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
     let (host, time) = (event.get_str(&["recvFrom"])?, event.get_str(&["dt"])?);
     let name = format!("event://{host}/?seqId={sequence}&dt={time}");
     Some(
@@ -168,6 +172,10 @@ mod tests {
                 Some("93e0f58d0c605e90a3c4861b1f00c407"),
             ),
             (r#"{"recvFrom":"a","dt":"2013-01-19T23:16:38Z"}"#, None),
+            (
+                r#"{"recvFrom":"a","seqId":"1","dt":"2013-01-19T23:16:38Z"}"#,
+                None,
+            ),
         ] {
             let event = Document::parse(capsule).unwrap();
             assert_eq!(capsule_id(&event).as_deref(), expected, "{capsule}");

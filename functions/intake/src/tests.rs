@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use super::*;
 
 mod acting;
+mod bad_beacons;
+mod bad_events;
+mod bad_values;
 mod beacon;
 mod errors;
 mod eventbus;

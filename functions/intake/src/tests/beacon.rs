@@ -52,7 +52,7 @@ pub(super) async fn legacy_world() -> (Rc<Isolate>, Memory) {
     (isolate, memory.with("ERROR_STREAM", "intake.error"))
 }
 
-fn beacon(query: &str) -> Request {
+pub(super) fn beacon(query: &str) -> Request {
     let mut request = Request::new(Bytes::new());
     *request.method_mut() = Method::POST;
     *request.uri_mut() = format!("/beacon/event{query}").parse().unwrap();
@@ -66,7 +66,7 @@ fn beacon(query: &str) -> Request {
 }
 
 /// As `encodeURIComponent` does.
-fn encoded(capsule: &Value) -> String {
+pub(super) fn encoded(capsule: &Value) -> String {
     let text = capsule.to_string();
     let encoded = text.bytes().map(|byte| match byte {
         b'a'..=b'z'

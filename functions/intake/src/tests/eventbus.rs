@@ -2,7 +2,7 @@
 
 use super::*;
 
-async fn bus() -> (Rc<Isolate>, Memory) {
+pub(super) async fn bus() -> (Rc<Isolate>, Memory) {
     let (isolate, memory) = world().await;
     let create = json!({
         "title": "mediawiki/page/create", "$id": "/mediawiki/page/create/1.0.0", "type": "object", "required": ["page_title"],
@@ -40,7 +40,7 @@ fn create(schema_uri: Option<&str>, title: Value) -> Value {
     event
 }
 
-async fn ask(isolate: &Rc<Isolate>, memory: &Memory, request: Request) -> (u16, String, String) {
+pub(super) async fn ask(isolate: &Rc<Isolate>, memory: &Memory, request: Request) -> (u16, String, String) {
     let response = handle(isolate, memory.clone(), request).await;
     let message = response
         .headers()
@@ -54,7 +54,7 @@ async fn ask(isolate: &Rc<Isolate>, memory: &Memory, request: Request) -> (u16, 
     (status, message, String::from_utf8(body.to_vec()).unwrap())
 }
 
-fn produce(body: impl ToString) -> Request {
+pub(super) fn produce(body: impl ToString) -> Request {
     let mut request = request(body);
     *request.uri_mut() = "/eventbus/v1/events".parse().unwrap();
     request
