@@ -5,11 +5,13 @@
 
 mod admin;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use eventstar_http_api::{Request, Response, common_headers, info, method_not_allowed, route};
-use eventstar_ports::Platform;
+use eventstar_ports::{Level, Platform};
+use eventstar_stores::bad_settings;
 use http::Method;
 
 pub use eventstar_delivery::{Delivered, deliver as consume};
@@ -17,12 +19,20 @@ pub use eventstar_delivery::{Delivered, deliver as consume};
 /// Largest request body, in bytes: a hundred schemas, or a stream config.
 pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 
-/// What an isolate keeps between requests: nothing.
+/// What an isolate keeps between requests.
 #[derive(Default)]
-pub struct Isolate {}
+pub struct Isolate {
+    /// Whether the operator has heard of settings that are not what they must be.
+    told: Cell<bool>,
+}
 
 /// Answers a request.
-pub async fn handle<P: Platform>(_isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
+pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
+    if !isolate.told.replace(true) {
+        for problem in bad_settings(&platform) {
+            platform.log(Level::Error, &problem);
+        }
+    }
     let path = route("delivery", request.uri()).path;
     let response = match path.strip_prefix("/admin/v1/") {
         Some(rest) => admin::handle(&platform, &request, rest).await,
@@ -46,7 +56,7 @@ pub async fn consume_dead<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Ve
         Ok(()) => messages.iter().map(|_| Delivered::Done).collect(),
         Err(error) => {
             platform.log(
-                eventstar_ports::Level::Error,
+                Level::Error,
                 &format!("dead letters could not be kept, tried again: {error}"),
             );
             messages.iter().map(|_| Delivered::Retry).collect()

@@ -165,3 +165,22 @@ fn what_the_queue_gave_up_is_kept_or_tried_again() {
         );
     });
 }
+
+#[test]
+fn a_setting_that_is_not_what_it_must_be_is_told_once() {
+    pollster::block_on(async {
+        let memory = world().with("RETRY_WINDOW_MS", "five minutes");
+        let isolate = Rc::new(Isolate::default());
+        for _ in 0..2 {
+            let mut request = Request::default();
+            *request.uri_mut() = "/healthz".parse().unwrap();
+            assert_eq!(handle(&isolate, memory.clone(), request).await.status(), 200);
+        }
+        let lines = memory.lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(
+            lines[0].contains("RETRY_WINDOW_MS is 'five minutes' but must be"),
+            "{lines:?}"
+        );
+    });
+}

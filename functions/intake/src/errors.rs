@@ -26,7 +26,7 @@ use crate::{Isolate, process};
 const SCHEMA_URI: &str = "/error/2.1.0";
 
 /// Error events a minute that one stream causes in one isolate, where `ERROR_EVENTS_PER_MINUTE` does not say otherwise.
-const DEFAULT_PER_MINUTE: u32 = 600;
+pub(crate) const DEFAULT_PER_MINUTE: u32 = 600;
 
 const MINUTE: Millis = 60_000;
 

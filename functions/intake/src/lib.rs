@@ -25,6 +25,7 @@ mod plan;
 mod results;
 mod routes;
 mod said;
+mod settings;
 
 use std::future::Future;
 use std::rc::Rc;
@@ -55,10 +56,12 @@ pub struct Isolate {
     plans: plan::PlanCache,
     error_budget: errors::Budget,
     metrics: metrics::Metrics,
+    settings: settings::Told,
 }
 
 /// Answers a request.
 pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
+    isolate.settings.tell_once(&platform);
     let path = within(&platform, route("intake", request.uri()).path);
     let response = match routes::find(path) {
         None => not_found(&request),

@@ -26,5 +26,8 @@ pub(crate) const MAX_NAME_SHOWN: usize = 200;
 /// The largest event this deployment takes.
 pub(crate) fn max_event_bytes(config: &impl Config) -> usize {
     let set = config.get("MAX_EVENT_BYTES").and_then(|bytes| bytes.parse().ok());
-    set.unwrap_or(MAX_EVENT_BYTES).min(MAX_EVENT_BYTES)
+    // No event has no bytes: a limit of 0 is a mistake, not a wish to refuse all.
+    set.filter(|bytes| *bytes > 0)
+        .unwrap_or(MAX_EVENT_BYTES)
+        .min(MAX_EVENT_BYTES)
 }

@@ -13,6 +13,7 @@ use super::*;
 mod acting;
 mod bad_beacons;
 mod bad_events;
+mod bad_settings;
 mod bad_values;
 mod beacon;
 mod errors;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use eventstar_event::time::Millis;
-use eventstar_ports::{Level, Platform, PortError};
+use eventstar_ports::{Config, Level, Platform, PortError};
 use eventstar_stream_config::StreamConfigs;
 
 use crate::keys;
@@ -13,6 +13,9 @@ use crate::stored::{StreamConfigDocument, decode};
 
 /// How long a config is used before it is read again, in milliseconds; the setting `STREAM_CONFIG_TTL_MS` overrides it.
 const DEFAULT_TTL: Millis = 30_000;
+
+/// Longest life of a config: a day.
+pub(crate) const MAX_TTL: Millis = 86_400_000;
 
 /// How often a config is at most read again because a stream was not in it, in milliseconds.
 const MISS_TTL: Millis = 1_000;
@@ -45,11 +48,7 @@ impl ConfigCache {
     /// # Errors
     /// The platform's, when there is no old one either.
     pub async fn current<P: Platform>(&self, platform: &P) -> Result<Rc<Configs>, PortError> {
-        let ttl = platform
-            .get("STREAM_CONFIG_TTL_MS")
-            .and_then(|ttl| ttl.parse().ok())
-            .unwrap_or(DEFAULT_TTL);
-        self.younger_than(platform, ttl).await
+        self.younger_than(platform, ttl(platform)).await
     }
 
     /// The config after a stream was not in the one at hand: read again unless that was a moment ago, so that a new stream
@@ -118,6 +117,14 @@ impl ConfigCache {
             },
         }
     }
+}
+
+/// How long a config is used before it is read again.
+pub(crate) fn ttl(config: &impl Config) -> Millis {
+    config
+        .get("STREAM_CONFIG_TTL_MS")
+        .and_then(|ttl| ttl.parse().ok())
+        .map_or(DEFAULT_TTL, |ttl: Millis| ttl.min(MAX_TTL))
 }
 
 async fn read<P: Platform>(platform: &P) -> Result<Configs, PortError> {

@@ -13,6 +13,7 @@ mod outbox;
 mod poll;
 mod registry;
 mod schemas;
+mod settings;
 mod stored;
 
 pub use configs::{ConfigCache, Configs};
@@ -23,6 +24,7 @@ pub use outbox::{OutboxMessage, SqlOutbox};
 pub use poll::follow_by_polling;
 pub use registry::SqlRegistry;
 pub use schemas::{SchemaCache, SchemaLookup, load_schemas, read_through};
+pub use settings::{bad_number, bad_setting, bad_settings};
 pub use stored::{IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode};
 
 /// How often a follower hears that nothing happened.

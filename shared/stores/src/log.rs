@@ -27,7 +27,7 @@ const CHUNKS_PER_READ: u64 = 8;
 const RETRY_WINDOW: Millis = 300_000;
 
 /// Longest window: a day.
-const MAX_RETRY_WINDOW: Millis = 86_400_000;
+pub(crate) const MAX_RETRY_WINDOW: Millis = 86_400_000;
 
 /// Delivery ids that the owner of a log remembers at most: some 6 MB.
 const MAX_REMEMBERED: usize = 100_000;

@@ -1,0 +1,91 @@
+//! Settings that are not what they must be. Such a value counts as not set, so the operator has to hear of it.
+
+use std::ops::RangeInclusive;
+
+use eventstar_ports::Config;
+
+use crate::configs::{MAX_TTL, ttl};
+use crate::log::{MAX_RETRY_WINDOW, retry_window};
+
+/// Longest part of a setting that is repeated, in characters.
+const MAX_SHOWN: usize = 100;
+
+/// What is wrong with the settings that the stores read, one text each.
+pub fn bad_settings(config: &impl Config) -> Vec<String> {
+    let flag = config
+        .get("ALLOW_INSECURE_SCHEMAS")
+        .filter(|value| !matches!(value.as_str(), "true" | "false"))
+        .map(|value| bad_setting("ALLOW_INSECURE_SCHEMAS", &value, "true or false", "false is used"));
+    let numbers = [
+        bad_number(
+            config,
+            "RETRY_WINDOW_MS",
+            0..=MAX_RETRY_WINDOW,
+            retry_window(config),
+        ),
+        bad_number(config, "STREAM_CONFIG_TTL_MS", 0..=MAX_TTL, ttl(config)),
+    ];
+    numbers.into_iter().chain([flag]).flatten().collect()
+}
+
+/// What is wrong with a setting that must be a whole number in `range`, where it is set and is not; `used` is the number
+/// that counts instead.
+pub fn bad_number(config: &impl Config, name: &str, range: RangeInclusive<u64>, used: u64) -> Option<String> {
+    let value = config.get(name)?;
+    let fits = value.parse().is_ok_and(|number: u64| range.contains(&number));
+    let expected = format!("a whole number from {} to {}", range.start(), range.end());
+    (!fits).then(|| bad_setting(name, &value, &expected, &format!("{used} is used")))
+}
+
+/// The text about a setting: what is wrong, what it must be, and what counts until it is.
+#[must_use]
+pub fn bad_setting(name: &str, value: &str, expected: &str, instead: &str) -> String {
+    let shown: String = value.chars().take(MAX_SHOWN).collect();
+    format!("the setting {name} is '{shown}' but must be {expected}: {instead} until it is corrected")
+}
+
+#[cfg(test)]
+mod tests {
+    use eventstar_platform_memory::Memory;
+
+    use super::*;
+
+    #[test]
+    fn a_setting_that_is_not_what_it_must_be_is_told_with_what_counts_instead() {
+        for (name, value, expected) in [
+            ("RETRY_WINDOW_MS", "0", None),
+            ("RETRY_WINDOW_MS", "86400000", None),
+            (
+                "RETRY_WINDOW_MS",
+                "-1",
+                Some("must be a whole number from 0 to 86400000: 300000 is used until"),
+            ),
+            ("RETRY_WINDOW_MS", "5m", Some("is '5m' but must be")),
+            ("RETRY_WINDOW_MS", "86400001", Some(": 86400000 is used until")),
+            ("STREAM_CONFIG_TTL_MS", "0", None),
+            ("STREAM_CONFIG_TTL_MS", "30 s", Some(": 30000 is used until")),
+            (
+                "STREAM_CONFIG_TTL_MS",
+                "9999999999999",
+                Some(": 86400000 is used until"),
+            ),
+            ("ALLOW_INSECURE_SCHEMAS", "false", None),
+            (
+                "ALLOW_INSECURE_SCHEMAS",
+                "yes",
+                Some("must be true or false: false is used"),
+            ),
+        ] {
+            let found = bad_settings(&Memory::new().with(name, value));
+            assert_eq!(
+                found.len(),
+                usize::from(expected.is_some()),
+                "{name} {value}: {found:?}"
+            );
+            for (text, part) in found.iter().zip(expected) {
+                assert!(text.contains(name) && text.contains(part), "{text}");
+            }
+        }
+        assert!(bad_settings(&Memory::new()).is_empty());
+    }
+}
