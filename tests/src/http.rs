@@ -4,7 +4,7 @@
 //! whole request is sent, which is how a server refuses a body that is too large.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// The longest wait for the next byte of an answer: turns a hang into a failure.
@@ -255,6 +255,17 @@ impl Origin {
         start(BufReader::new(stream), request)
     }
 
+    /// A connection whose bytes the test sends itself, when it likes.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn raw(&self) -> io::Result<Raw> {
+        Ok(Raw {
+            authority: self.authority.clone(),
+            stream: self.connect()?,
+        })
+    }
+
     /// A connection for many requests.
     ///
     /// # Errors
@@ -300,6 +311,52 @@ impl Connection {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.stream.is_some()
+    }
+}
+
+/// A connection whose bytes the test sends itself. Dropping it cuts it off.
+#[derive(Debug)]
+pub struct Raw {
+    authority: String,
+    stream: TcpStream,
+}
+
+impl Raw {
+    /// Sends the head of a `POST` of JSON; `framing` is its last header: how long the body is, or that it comes in chunks.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn post_head(&mut self, path: &str, framing: &str) -> io::Result<()> {
+        let request = Request::new("POST", path).header("content-type", "application/json");
+        // A body of its own would say how long it is.
+        let head = request.head(&self.authority, false);
+        self.send(head.replace("content-length: 0", framing))
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.write_all(bytes.as_ref())?;
+        self.stream.flush()
+    }
+
+    /// Says that nothing more will be sent; an answer can still come.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub fn end(&self) -> io::Result<()> {
+        self.stream.shutdown(Shutdown::Write)
+    }
+
+    /// Reads the answer to a `POST`.
+    ///
+    /// # Errors
+    /// What the socket says, and answers that are not HTTP.
+    pub fn answer(self) -> io::Result<Answer> {
+        let (answer, body) = start(BufReader::new(self.stream), &Request::new("POST", ""))?;
+        finish(answer, body).map(|(answer, _)| answer)
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `EVENTSTAR_KILL_SEEDS` | how many kills the durability suite goes through; 10 when not set |
 //! | `UPDATE_GOLDEN` | `1` writes the files of `tests/golden` anew instead of comparing |
 
+pub mod admin;
 pub mod dev;
 pub mod events;
 pub mod golden;

@@ -1,16 +1,10 @@
 //! Who may publish, what is refused at publishing, and when a change is in force.
 
-use std::time::{Duration, Instant};
-
+use eventstar_tests::admin::{STREAM_CONFIGS, add_streams, comes_into_force, etag, publish_schema};
 use eventstar_tests::events::{PrivateStream, array};
 use eventstar_tests::random::fresh_uuid;
-use eventstar_tests::{Answer, Events, Instance, Request, golden};
-use serde_json::{Map, Value, json};
-
-/// How long a published change may take until every function acts on it.
-const IN_FORCE: Duration = Duration::from_secs(60);
-
-const STREAM_CONFIGS: &str = "/admin/v1/stream-configs";
+use eventstar_tests::{Events, Instance, Request, golden};
+use serde_json::{Value, json};
 
 fn unique(prefix: &str) -> String {
     format!("{prefix}{}", &fresh_uuid().replace('-', "")[..12])
@@ -36,48 +30,6 @@ fn schema(title: &str, version: &str, properties: Value) -> Value {
         "required": ["$schema", "meta"],
         "properties": all
     })
-}
-
-fn publish_schema(title: &str, version: &str, json: &str) -> Request {
-    let body = json!({"schemas": [{"title": title, "version": version, "json": json}]});
-    Request::put_json("/admin/v1/repositories/examples/schemas", body.to_string())
-}
-
-fn etag(answer: &Answer) -> String {
-    answer
-        .header("etag")
-        .unwrap_or_else(|| panic!("no etag: {answer:?}"))
-        .to_owned()
-}
-
-/// Adds streams to the published configuration, over and over until nobody else was faster.
-fn add_streams(instance: &Instance, added: &Value) -> u64 {
-    loop {
-        let current = instance.admin(Request::get(STREAM_CONFIGS)).expect(200);
-        let mut config: Map<String, Value> = current.json().as_object().expect("a map").clone();
-        config.extend(added.as_object().expect("a map").clone());
-        let request = Request::put_json(STREAM_CONFIGS, Value::from(config).to_string());
-        let answer = instance.admin(request.header("if-match", &etag(&current)));
-        if answer.status != 412 {
-            let answer = answer.expect(200);
-            let version = answer.json()["version"].as_u64().expect("a version");
-            assert_eq!(etag(&answer), format!("\"{version}\""));
-            return version;
-        }
-    }
-}
-
-/// Repeats `attempt` until it says that the change is in force.
-#[track_caller]
-fn comes_into_force(what: &str, mut attempt: impl FnMut() -> bool) {
-    let deadline = Instant::now() + IN_FORCE;
-    while !attempt() {
-        assert!(
-            Instant::now() < deadline,
-            "{what} is not in force after {IN_FORCE:?}"
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 #[test]

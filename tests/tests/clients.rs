@@ -3,8 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use eventstar_tests::admin::{add_streams, comes_into_force, publish_schema};
 use eventstar_tests::events::{PrivateStream, array, page_view_event};
 use eventstar_tests::random::fresh_uuid;
+use eventstar_tests::text::as_sent;
 use eventstar_tests::{Answer, Events, Instance, Request, SseEvent};
 use serde_json::{Value, json};
 
@@ -200,6 +202,94 @@ fn eventbus_sends_batches_of_four_megabytes() {
     assert_empty(&instance.send(&request).expect(201));
     let seen = Events::open(&instance.origin, &stream.from_the_beginning()).take(ids.len());
     assert_eq!(seen.iter().map(SseEvent::meta_id).collect::<Vec<_>>(), ids);
+}
+
+/// Job events as MediaWiki's `mediawiki/job` has them, and streams for them.
+fn publish_jobs(instance: &Instance) {
+    let text = json!({"type": "string"});
+    let schema = json!({
+        "title": "mediawiki/job", "$id": "/mediawiki/job/1.0.0", "$schema": "https://json-schema.org/draft-07/schema#",
+        "type": "object", "required": ["$schema", "meta", "database", "type"],
+        "properties": {
+            "$schema": text,
+            "meta": {"type": "object", "required": ["dt", "stream"], "properties": {
+                "uri": text, "request_id": text, "id": text, "dt": text, "domain": text, "stream": text,
+            }},
+            "database": text, "type": text, "page_namespace": {"type": "integer"}, "page_title": text, "sha1": text,
+            "root_event": {"type": "object", "required": ["dt", "signature"], "properties": {"dt": text, "signature": text}},
+            "params": {"type": "object"}, "mediawiki_signature": text,
+        },
+    });
+    let _ = instance
+        .admin(publish_schema("mediawiki/job", "1.0.0", &schema.to_string()))
+        .expect(200);
+    add_streams(
+        instance,
+        &json!({r"/^mediawiki\.job\..+/": {"schema_title": "mediawiki/job", "destination_event_service": "eventgate-main"}}),
+    );
+}
+
+/// The signature of MediaWiki (`hash_hmac('sha1', …)`): of the event's JSON text without the signature.
+fn mediawiki_signature(event: &str) -> String {
+    let hash = |parts: [&[u8]; 2]| {
+        let mut sha1 = sha1_smol::Sha1::new();
+        parts.iter().for_each(|part| sha1.update(part));
+        sha1.digest().bytes()
+    };
+    let mut key = [0_u8; 64];
+    key[..10].copy_from_slice(b"secret key");
+    let inner = hash([&key.map(|byte| byte ^ 0x36), event.as_bytes()]);
+    let outer = hash([&key.map(|byte| byte ^ 0x5c), &inner]);
+    outer.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// C9: the job queue signs whole events; a runner verifies the signature over the event as it comes out, in its own words:
+/// parsed and written again, which keeps the order of keys.
+#[test]
+fn eventbus_signs_jobs_and_the_signature_holds_for_what_comes_out() {
+    let instance = Instance::from_env();
+    publish_jobs(&instance);
+    let stream = format!("mediawiki.job.refreshLinks_{}", fresh_uuid().replace('-', ""));
+    let event = |id: &str| {
+        format!(
+            concat!(
+                r#"{{"$schema":"/mediawiki/job/1.0.0","meta":{{"uri":"https://placeholder.invalid/wiki/Special:Badtitle","#,
+                r#""request_id":"0123456789abcdef01234567","id":"{}","domain":"en.wikipedia.org","stream":"{}"}},"#,
+                r#""type":"refreshLinks","page_title":"Straße/\"a\" é","page_namespace":0,"database":"enwiki","#,
+                r#""params":{{"zeta":[1,0.5,-3,true,null],"alpha":"/w/api.php?a=1&b=<c>","causeAction":"edit-page","#,
+                r#""triggeringRevisionId":1234567890123,"requestId":"0123456789abcdef01234567","namespace":0,"title":""}},"#,
+                r#""sha1":"2a1ae1b5fd3b5ddbfe0a4ed4a50b9d02b3a4c5d6","#,
+                r#""root_event":{{"signature":"e3b0c44298fc1c149afb","dt":"2026-01-01T00:00:00Z"}}}}"#
+            ),
+            id, stream
+        )
+    };
+    let signed = |event: &str| {
+        let signature = mediawiki_signature(event);
+        let open = event.strip_suffix('}').expect("an object");
+        format!(r#"{open},"mediawiki_signature":"{signature}"}}"#)
+    };
+    let sent: Vec<String> = (0..2).map(|_| signed(&event(&fresh_uuid()))).collect();
+    comes_into_force("the stream of jobs", || {
+        instance.send(&eventbus(&sent)).status == 201
+    });
+    let path = format!("/v2/stream/{stream}?since=2020-01-01T00:00:00Z");
+    let mut events = Events::open(&instance.origin, &path);
+    for sent in &sent {
+        // A runner knows what the platform adds: the receive time and the place in the log.
+        let received = as_sent(&events.next_event().data, sent, &[]);
+        let mut parsed: Value = serde_json::from_str(&received).unwrap();
+        let signature = parsed
+            .as_object_mut()
+            .unwrap()
+            .shift_remove("mediawiki_signature");
+        assert_eq!(
+            signature,
+            Some(json!(mediawiki_signature(&parsed.to_string()))),
+            "{received}"
+        );
+        assert_eq!(received, *sent);
+    }
 }
 
 /// C11: the beacon of EventLogging: an empty POST, or an image, with all in the query.
