@@ -274,6 +274,9 @@ fn eventbus_signs_jobs_and_the_signature_holds_for_what_comes_out() {
         instance.send(&eventbus(&sent)).status == 201
     });
     let path = format!("/v2/stream/{stream}?since=2020-01-01T00:00:00Z");
+    comes_into_force("the stream of jobs at the relay", || {
+        instance.send(&Request::new("HEAD", &path)).status == 200
+    });
     let mut events = Events::open(&instance.origin, &path);
     for sent in &sent {
         // A runner knows what the platform adds: the receive time and the place in the log.
@@ -290,6 +293,61 @@ fn eventbus_signs_jobs_and_the_signature_holds_for_what_comes_out() {
         );
         assert_eq!(received, *sent);
     }
+}
+
+/// C10: EventGate, the Metrics Platform's clients and the apps read the streams of their event service from MediaWiki's API.
+#[test]
+fn clients_read_the_streams_of_their_event_service() {
+    let instance = Instance::from_env();
+    let (service, one, two) = (
+        format!("eventgate-{}", fresh_uuid()),
+        PrivateStream::new("config"),
+        PrivateStream::new("config"),
+    );
+    let settings = json!({"schema_title": "job/run", "destination_event_service": service, "sample": {"unit": "pageview", "rate": 0.5}});
+    add_streams(&instance, &json!({&one.name: settings, &two.name: settings}));
+    let answered = |name: &str| {
+        let mut answered = settings.clone();
+        answered["stream"] = name.into();
+        answered["topics"] = json!([name]);
+        answered
+    };
+    let both = json!({"streams": {&one.name: answered(&one.name), &two.name: answered(&two.name)}});
+    let get = |query: &str| instance.get(&format!("/w/api.php?{query}")).expect(200);
+    let eventgate =
+        format!("format=json&action=streamconfigs&constraints=destination_event_service={service}");
+    comes_into_force("the stream config", || get(&eventgate).json() == both);
+    for query in [
+        format!(
+            "action=streamconfigs&format=json&formatversion=2&constraints=destination_event_service%3D{service}"
+        ),
+        format!(
+            "action=streamconfigs&format=json&formatversion=2&constraints=destination_event_service={service}&origin=*"
+        ),
+        format!(
+            "action=streamconfigs&format=json&streams={}|{}",
+            one.name, two.name
+        ),
+    ] {
+        let answer = get(&query);
+        assert_eq!(answer.json(), both, "{query}");
+        assert_eq!(
+            answer.header("cache-control"),
+            Some("max-age=600, s-maxage=600, public")
+        );
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/json; charset=utf-8")
+        );
+    }
+    // The Swift client still asks for all settings.
+    let swift = get(&format!("{eventgate}&all_settings")).json();
+    assert_eq!(swift["streams"], both["streams"]);
+    assert!(
+        swift["warnings"]["streamconfigs"]["warnings"].is_string(),
+        "{swift}"
+    );
 }
 
 /// C11: the beacon of EventLogging: an empty POST, or an image, with all in the query.

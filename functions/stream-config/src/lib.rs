@@ -1,7 +1,10 @@
 //! `stream-config`: stream config over HTTP. Replaces EventStreamConfig for its readers.
 //!
-//! `GET /v1/stream-configs` answers all streams, `GET /v1/stream-configs/{a,b}` those asked for that are configured, as
-//! eventgate-wikimedia does: a map from stream name to settings.
+//! `/w/api.php?action=streamconfigs` answers as MediaWiki's API does. `GET /v1/stream-configs` answers all streams,
+//! `GET /v1/stream-configs/{a,b}` those asked for that are configured, as eventgate-wikimedia does: a map from stream name
+//! to settings.
+
+mod api;
 
 use std::rc::Rc;
 
@@ -15,8 +18,8 @@ use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
-/// Largest request body that is read: none is used.
-pub const MAX_BODY_BYTES: usize = 0;
+/// Largest request body, in bytes: 250 names of streams, percent-encoded, fit.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// What an isolate keeps between requests.
 #[derive(Default)]
@@ -27,21 +30,31 @@ pub struct Isolate {
 /// Answers a request.
 pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
     let routed = route("stream-config", request.uri());
+    if routed.path == api::PATH {
+        let response = match *request.method() {
+            Method::GET | Method::HEAD | Method::POST => api::answer(isolate, &platform, &request).await,
+            Method::OPTIONS => preflight(api::METHODS),
+            _ => method_not_allowed(&request, api::METHODS),
+        };
+        return api::with_headers(response, &request);
+    }
     let response = match routed.path.strip_prefix("/v1/stream-configs") {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => match *request.method() {
             Method::GET | Method::HEAD => get(isolate, &platform, &request, rest.trim_matches('/')).await,
-            Method::OPTIONS => {
-                let mut response = empty(StatusCode::OK);
-                response
-                    .headers_mut()
-                    .insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
-                response
-            }
+            Method::OPTIONS => preflight("GET,HEAD"),
             _ => method_not_allowed(&request, "GET,HEAD"),
         },
         _ => info("stream-config", "Stream configuration.", routed.path, &request),
     };
     common_headers(response, "get,head")
+}
+
+fn preflight(allow: &'static str) -> Response {
+    let mut response = empty(StatusCode::OK);
+    response
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allow));
+    response
 }
 
 async fn get<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, streams: &str) -> Response {

@@ -4,6 +4,8 @@ use serde_json::json;
 
 use super::*;
 
+mod api;
+
 async fn world() -> Memory {
     let memory = Memory::new();
     let config = json!({

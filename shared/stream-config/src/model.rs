@@ -7,6 +7,7 @@ use std::rc::Rc;
 use eventstar_event::StreamName;
 use serde_json::{Map, Value};
 
+use crate::constraints::Constraints;
 use crate::merge;
 use crate::pattern::StreamPattern;
 use crate::stream::{self, Stream, strings};
@@ -28,6 +29,23 @@ struct Entry {
     key: String,
     pattern: Option<StreamPattern>,
     settings: Map<String, Value>,
+}
+
+impl Entry {
+    /// Whether it is the config of `stream`; a regex is no name that it matches itself.
+    fn matches(&self, stream: &str) -> bool {
+        match &self.pattern {
+            Some(pattern) => pattern.matches(stream),
+            None => self.key == stream,
+        }
+    }
+
+    /// All settings, with the topics of `stream`.
+    fn answered(&self, stream: &str) -> Map<String, Value> {
+        let mut settings = self.settings.clone();
+        settings.insert("topics".into(), Value::from(topics(self, stream)));
+        settings
+    }
 }
 
 /// A stream config, checked, with defaults merged.
@@ -130,10 +148,29 @@ impl StreamConfigs {
     /// `topics` computed for the stream asked for.
     #[must_use]
     pub fn settings(&self, stream: &str) -> Option<Map<String, Value>> {
-        let entry = self.find(stream)?;
-        let mut settings = entry.settings.clone();
-        settings.insert("topics".into(), Value::from(topics(entry, stream)));
-        Some(settings)
+        self.find(stream).map(|entry| entry.answered(stream))
+    }
+
+    /// The settings of `streams` by the names asked for, of all by the config's keys when that is `None`; without those
+    /// that do not meet `constraints` (EventStreamConfig's `StreamConfigs::get`).
+    #[must_use]
+    pub fn select(&self, streams: Option<&[String]>, constraints: &Constraints) -> Map<String, Value> {
+        let found: Vec<(&str, &Entry)> = match streams {
+            None => self
+                .entries
+                .iter()
+                .map(|entry| (entry.key.as_str(), entry))
+                .collect(),
+            Some(streams) => streams
+                .iter()
+                .filter_map(|stream| Some((stream.as_str(), self.find(stream)?)))
+                .collect(),
+        };
+        found
+            .into_iter()
+            .filter(|(_, entry)| constraints.are_met_by(&entry.settings, |name| entry.matches(name)))
+            .map(|(stream, entry)| (stream.to_owned(), Value::Object(entry.answered(stream))))
+            .collect()
     }
 
     /// The typed settings of `stream`, remembered for the next event.
@@ -286,6 +323,144 @@ mod tests {
         assert_eq!(
             (b.topics.as_slice(), b.accept),
             (&["b".to_owned()][..], Accept::Log)
+        );
+    }
+
+    /// StreamConfigsTest.php:14-381.
+    #[test]
+    fn streams_are_selected_by_name_and_by_constraints() {
+        let jobs = r"/^mediawiki\.job\..+/";
+        let configs = StreamConfigs::parse(&json!({
+            "defaults": {"topic_prefixes": ["eqiad.", "codfw."]},
+            "streams": {
+                "plain": {"schema_title": "plain_schema", "destination_event_service": "eventgate-main"},
+                "nonya": {
+                    "schema_title": "mediawiki/nonya", "sample": {"rate": 0.5},
+                    "destination_event_service": "eventgate-analytics", "topics": ["nonya_topic"],
+                },
+                "eventlogging_Test": {
+                    "schema_title": "analytics/legacy/test", "sample": {"rate": 1.0, "unit": "session"},
+                    "destination_event_service": "eventgate-analytics", "topic_prefixes": null,
+                },
+                "test.event": {
+                    "schema_title": "test/event", "sample": {"rate": 1.0, "unit": "session"},
+                    "destination_event_service": "eventgate-main", "topic_prefixes": ["dc1.", "dc2."],
+                },
+                jobs: {
+                    "schema_title": "mediawiki/job", "sample": {"rate": 0.8},
+                    "destination_event_service": "eventgate-main",
+                },
+            },
+        }))
+        .unwrap();
+        let nonya = ("nonya", "nonya", json!(["nonya_topic"]));
+        let plain = ("plain", "plain", json!(["eqiad.plain", "codfw.plain"]));
+        let test = (
+            "test.event",
+            "test.event",
+            json!(["dc1.test.event", "dc2.test.event"]),
+        );
+        let legacy = (
+            "eventlogging_Test",
+            "eventlogging_Test",
+            json!(["eventlogging_Test"]),
+        );
+        let all_jobs = (jobs, jobs, json!([r"/^(eqiad\.|codfw\.)mediawiki\.job\..+/"]));
+        let job = |name: &'static str| {
+            (
+                name,
+                jobs,
+                json!([format!("eqiad.{name}"), format!("codfw.{name}")]),
+            )
+        };
+        let main = "destination_event_service=eventgate-main";
+        for (streams, constraint, expected) in [
+            (Some(vec!["nonya"]), "", vec![nonya.clone()]),
+            (
+                Some(vec!["test.event", "nonya"]),
+                "",
+                vec![test.clone(), nonya.clone()],
+            ),
+            (
+                Some(vec!["nonya", "mediawiki.job.A", "mediawiki.job.B"]),
+                "",
+                vec![nonya.clone(), job("mediawiki.job.A"), job("mediawiki.job.B")],
+            ),
+            (Some(vec!["unconfigured-stream-name"]), "", vec![]),
+            (Some(vec![]), "", vec![]),
+            (Some(vec!["nonya", "nonya"]), "", vec![nonya.clone()]),
+            (Some(vec![jobs]), "", vec![all_jobs.clone()]),
+            (
+                None,
+                "",
+                vec![
+                    plain.clone(),
+                    nonya.clone(),
+                    legacy,
+                    test.clone(),
+                    all_jobs.clone(),
+                ],
+            ),
+            (None, main, vec![plain, test.clone(), all_jobs.clone()]),
+            (
+                Some(vec!["mediawiki.job.A", "nonya"]),
+                main,
+                vec![job("mediawiki.job.A")],
+            ),
+            (None, "stream=mediawiki.job.A", vec![all_jobs]),
+            (None, "topic_prefixes[0]=dc2.", vec![test]),
+            // Topics that are made of prefixes are no settings.
+            (None, "topics[0]=nonya_topic", vec![nonya]),
+            (None, "topics[0]=eqiad.plain", vec![]),
+            (None, "schema_title=nope", vec![]),
+        ] {
+            let streams: Option<Vec<String>> =
+                streams.map(|streams| streams.into_iter().map(str::to_owned).collect());
+            let selected = configs.select(streams.as_deref(), &Constraints::parse([constraint]));
+            let got: Vec<_> = selected
+                .iter()
+                .map(|(name, settings)| {
+                    (
+                        name.as_str(),
+                        settings["stream"].as_str().unwrap(),
+                        settings["topics"].clone(),
+                    )
+                })
+                .collect();
+            assert_eq!(got, expected, "{streams:?} {constraint}");
+        }
+        let nonya = configs.select(Some(&["nonya".to_owned()]), &Constraints::default());
+        assert_eq!(
+            json!(nonya).to_string(),
+            r#"{"nonya":{"topic_prefixes":["eqiad.","codfw."],"schema_title":"mediawiki/nonya","sample":{"rate":0.5},"destination_event_service":"eventgate-analytics","topics":["nonya_topic"],"stream":"nonya"}}"#,
+            "defaults first, then in the config's order"
+        );
+    }
+
+    /// StreamConfigTest.php:52-143.
+    #[test]
+    fn defaults_are_merged_deeply() {
+        let configs = StreamConfigs::parse(&json!({
+            "defaults": {"consumers": {
+                "analytics_hadoop_ingestion": {"job_name": "event_default", "enabled": true},
+                "analytics_hive_ingestion": {"enabled": false},
+            }},
+            "streams": {"nonya": {
+                "schema_title": "mediawiki/nonya", "destination_event_service": "eventgate-analytics", "topics": ["nonya"],
+                "consumers": {"analytics_hadoop_ingestion": {"job_name": "nonya"}},
+            }},
+        }))
+        .unwrap();
+        assert_eq!(
+            Value::Object(configs.settings("nonya").unwrap()),
+            json!({
+                "consumers": {
+                    "analytics_hadoop_ingestion": {"job_name": "nonya", "enabled": true},
+                    "analytics_hive_ingestion": {"enabled": false},
+                },
+                "schema_title": "mediawiki/nonya", "destination_event_service": "eventgate-analytics",
+                "topics": ["nonya"], "stream": "nonya",
+            })
         );
     }
 

@@ -10,6 +10,7 @@ const SIZE_LIMIT: usize = 1 << 20;
 pub struct StreamPattern {
     regex: Regex,
     body: String,
+    modifiers: String,
 }
 
 impl StreamPattern {
@@ -46,6 +47,7 @@ impl StreamPattern {
         Ok(Self {
             regex,
             body: body.to_owned(),
+            modifiers: modifiers.to_owned(),
         })
     }
 
@@ -63,7 +65,7 @@ impl StreamPattern {
             Some(rest) => ("^", rest),
             None => ("", self.body.as_str()),
         };
-        format!("/{anchor}({}){rest}/", alternatives.join("|"))
+        format!("/{anchor}({}){rest}/{}", alternatives.join("|"), self.modifiers)
     }
 }
 
@@ -94,6 +96,20 @@ mod tests {
         assert!(!jobs.matches("mediawiki.job."));
         assert!(!jobs.matches("x.mediawiki.job.x"));
         assert!(StreamPattern::parse("/JOB/i").unwrap().matches("a.job.b"));
+    }
+
+    #[test]
+    fn topics_of_a_pattern_keep_its_anchor_and_modifiers() {
+        for (key, expected) in [
+            ("/^a/", r"/^(x\.|y)a/"),
+            ("/a$/", r"/(x\.|y)a$/"),
+            ("/^a/i", r"/^(x\.|y)a/i"),
+        ] {
+            assert_eq!(
+                StreamPattern::parse(key).unwrap().prefixed(&["x.", "y"]),
+                expected
+            );
+        }
     }
 
     #[test]
