@@ -72,6 +72,7 @@ impl Failure {
             schema_path: String::new(),
             params: json!({}),
             message: error.to_string(),
+            property_name: None,
             pointer: pointer.to_owned(),
         }])
     }

@@ -4,9 +4,10 @@
 
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
-use jsonschema::paths::{Location, LocationSegment};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use crate::path::{data_path, schema_path};
 
 /// One error, serialized as AJV 6 does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +23,9 @@ pub struct AjvError {
     pub params: Value,
     /// The message: `should be string`.
     pub message: String,
+    /// The name of a member, where that and not its value is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub property_name: Option<String>,
     /// The place in the event as a JSON pointer, which AJV does not tell.
     #[serde(skip)]
     pub pointer: String,
@@ -37,61 +41,10 @@ pub fn errors_text(errors: &[AjvError]) -> String {
     texts.join(", ")
 }
 
-fn is_identifier(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '$')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
-}
-
-/// AJV's `getProperty`: `.a`, or `['a b']` with quotes escaped.
-fn member_path(name: &str) -> String {
-    if is_identifier(name) {
-        return format!(".{name}");
-    }
-    let escaped = name
-        .replace('\\', "\\\\")
-        .replace('\'', "\\'")
-        .replace('\n', "\\n")
-        .replace('\r', "\\r")
-        .replace('\u{c}', "\\f")
-        .replace('\t', "\\t");
-    format!("['{escaped}']")
-}
-
-/// The JavaScript path of `location` in `event`, and the value there. A location does not tell the index `0` from a
-/// member called `0`; the event does.
-fn locate<'e>(event: &'e Value, location: &Location) -> (String, Option<&'e Value>) {
-    let mut path = String::new();
-    let mut at = Some(event);
-    for segment in location.segments() {
-        let name = match segment {
-            LocationSegment::Property(name) => name.into_owned(),
-            LocationSegment::Index(index) => index.to_string(),
-        };
-        if at.is_some_and(Value::is_array) {
-            path.push_str(&format!("[{name}]"));
-            at = name.parse::<usize>().ok().and_then(|index| at?.get(index));
-        } else {
-            path.push_str(&member_path(&name));
-            at = at.and_then(|object| object.get(&name));
-        }
-    }
-    (path, at)
-}
-
-fn plural(limit: u64, one: &str, many: &str) -> String {
-    if limit == 1 {
-        one.to_owned()
-    } else {
-        many.to_owned()
-    }
-}
-
-/// Translates one error of validating `event`; some become several, as with AJV's `allErrors`.
-pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Vec<AjvError>) {
-    let (path, found) = locate(event, error.instance_path());
-    let schema_path = format!("#{}", error.schema_path().as_str());
+/// Translates one error of validating `event` against `schema`; some become several, as with AJV's `allErrors`.
+pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'_>, out: &mut Vec<AjvError>) {
+    let (path, found) = data_path(event, error);
+    let schema_path = schema_path(error);
     let mut push = |keyword: &str, schema_path: String, params: Value, message: String| {
         out.push(AjvError {
             keyword: keyword.to_owned(),
@@ -99,6 +52,7 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
             schema_path,
             params,
             message,
+            property_name: None,
             pointer: error.instance_path().as_str().to_owned(),
         });
     };
@@ -106,7 +60,7 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
         Kind::Type { kind } => {
             let types = match kind {
                 TypeKind::Single(one) => one.to_string(),
-                TypeKind::Multiple(many) => declared_types(many),
+                TypeKind::Multiple(_) => declared_types(schema, error),
             };
             push(
                 "type",
@@ -115,9 +69,15 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
                 format!("should be {types}"),
             );
         }
+        Kind::Required { property } if schema_path.ends_with("/dependencies") => {
+            let name = property.as_str().unwrap_or_default();
+            if let Some((params, message)) = dependency(schema, error, name) {
+                push("dependencies", schema_path, params, message);
+            }
+        }
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            let message = format!("should have required property '{}'", required_name(name));
+            let message = format!("should have required property '{name}'");
             push("required", schema_path, json!({"missingProperty": name}), message);
         }
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
@@ -143,52 +103,31 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
             "should be equal to constant".to_owned(),
         ),
         Kind::MinLength { limit } => {
-            let message = format!(
-                "should NOT be shorter than {limit} character{}",
-                plural(*limit, "", "s")
-            );
+            let message = format!("should NOT be shorter than {limit} characters");
             push("minLength", schema_path, json!({"limit": limit}), message);
         }
         Kind::MaxLength { limit } => {
-            let message = format!(
-                "should NOT be longer than {limit} character{}",
-                plural(*limit, "", "s")
-            );
+            let message = format!("should NOT be longer than {limit} characters");
             push("maxLength", schema_path, json!({"limit": limit}), message);
         }
         Kind::MinItems { limit } => {
-            let message = format!(
-                "should NOT have fewer than {limit} item{}",
-                plural(*limit, "", "s")
-            );
+            let message = format!("should NOT have fewer than {limit} items");
             push("minItems", schema_path, json!({"limit": limit}), message);
         }
         Kind::MaxItems { limit } => {
-            let message = format!(
-                "should NOT have more than {limit} item{}",
-                plural(*limit, "", "s")
-            );
+            let message = format!("should NOT have more than {limit} items");
             push("maxItems", schema_path, json!({"limit": limit}), message);
         }
         Kind::MinProperties { limit } => {
-            let message = format!(
-                "should NOT have fewer than {limit} propert{}",
-                plural(*limit, "y", "ies")
-            );
+            let message = format!("should NOT have fewer than {limit} properties");
             push("minProperties", schema_path, json!({"limit": limit}), message);
         }
         Kind::MaxProperties { limit } => {
-            let message = format!(
-                "should NOT have more than {limit} propert{}",
-                plural(*limit, "y", "ies")
-            );
+            let message = format!("should NOT have more than {limit} properties");
             push("maxProperties", schema_path, json!({"limit": limit}), message);
         }
         Kind::AdditionalItems { limit } => {
-            let message = format!(
-                "should NOT have more than {limit} item{}",
-                plural(*limit as u64, "", "s")
-            );
+            let message = format!("should NOT have more than {limit} items");
             push("additionalItems", schema_path, json!({"limit": limit}), message);
         }
         Kind::Minimum { limit } => bound("minimum", ">=", limit, false, schema_path, &mut push),
@@ -226,19 +165,31 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
             let message = format!("should NOT have duplicate items (items ## {j} and {i} are identical)");
             push("uniqueItems", schema_path, json!({"i": i, "j": j}), message);
         }
-        Kind::PropertyNames { error } => {
-            let name = error.instance().as_str().unwrap_or_default().to_owned();
-            let message = format!("property name '{name}' is invalid");
+        Kind::PropertyNames { error: inner } => {
+            let name = inner.instance().as_str().unwrap_or_default();
+            let pointer = error.instance_path().as_str();
             let end = schema_path
                 .rfind("/propertyNames")
                 .map_or(schema_path.len(), |at| at + "/propertyNames".len());
             let schema_path = schema_path.get(..end).unwrap_or_default().to_owned();
-            push(
-                "propertyNames",
+            // First what is wrong with the name, then that a name is wrong.
+            let mut of_name = Vec::new();
+            translate(schema, event, inner, &mut of_name);
+            out.extend(of_name.into_iter().map(|found| AjvError {
+                data_path: path.clone(),
+                property_name: Some(name.to_owned()),
+                pointer: pointer.to_owned(),
+                ..found
+            }));
+            out.push(AjvError {
+                keyword: "propertyNames".to_owned(),
+                data_path: path.clone(),
                 schema_path,
-                json!({"propertyName": name}),
-                message,
-            );
+                params: json!({"propertyName": name}),
+                message: format!("property name '{name}' is invalid"),
+                property_name: None,
+                pointer: pointer.to_owned(),
+            });
         }
         Kind::Contains => push(
             "contains",
@@ -248,18 +199,19 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
         ),
         Kind::Not { .. } => push("not", schema_path, json!({}), "should NOT be valid".to_owned()),
         Kind::AnyOf { context } => {
-            branches(event, context, out);
+            branches(schema, event, context, out);
             out.push(AjvError {
                 keyword: "anyOf".to_owned(),
                 data_path: path,
                 schema_path,
                 params: json!({}),
                 message: "should match some schema in anyOf".to_owned(),
+                property_name: None,
                 pointer: error.instance_path().as_str().to_owned(),
             });
         }
         Kind::OneOfNotValid { context } => {
-            branches(event, context, out);
+            branches(schema, event, context, out);
             out.push(one_of(error, path, schema_path, Value::Null));
         }
         Kind::OneOfMultipleValid { context } => {
@@ -270,6 +222,9 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
                 .map(|(n, _)| n)
                 .take(2)
                 .collect();
+            // AJV looks no further than the second that fits.
+            let looked_at = valid.last().copied().unwrap_or_default();
+            branches(schema, event, context.get(..looked_at).unwrap_or_default(), out);
             out.push(one_of(error, path, schema_path, json!(valid)));
         }
         // The crate's shortcut for an object schema that declares no member at all.
@@ -290,7 +245,7 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
         Kind::FalseSchema => {
             push(
                 "false schema",
-                schema_path,
+                format!("{schema_path}/false schema"),
                 json!({}),
                 "boolean schema is false".to_owned(),
             );
@@ -299,9 +254,14 @@ pub(crate) fn translate(event: &Value, error: &ValidationError<'_>, out: &mut Ve
     }
 }
 
-fn branches(event: &Value, context: &[Vec<ValidationError<'static>>], out: &mut Vec<AjvError>) {
+fn branches(
+    schema: &Value,
+    event: &Value,
+    context: &[Vec<ValidationError<'static>>],
+    out: &mut Vec<AjvError>,
+) {
     for error in context.iter().flatten() {
-        translate(event, error, out);
+        translate(schema, event, error, out);
     }
 }
 
@@ -312,6 +272,7 @@ fn one_of(error: &ValidationError<'_>, data_path: String, schema_path: String, p
         schema_path,
         params: json!({"passingSchemas": passing}),
         message: "should match exactly one schema in oneOf".to_owned(),
+        property_name: None,
         pointer: error.instance_path().as_str().to_owned(),
     }
 }
@@ -324,48 +285,87 @@ fn bound(
     schema_path: String,
     push: &mut impl FnMut(&str, String, Value, String),
 ) {
+    let limit = limit
+        .as_f64()
+        .filter(|_| limit.is_f64())
+        .map_or_else(|| limit.clone(), number);
+    // Doubles beyond 64 bits have no digits as values, but as texts they do, as in JavaScript.
+    let shown = match limit.as_f64() {
+        Some(double) if limit.is_f64() && double.abs() < 1e21 => double.to_string(),
+        _ => limit.to_string(),
+    };
     let params = json!({"comparison": comparison, "limit": limit, "exclusive": exclusive});
     push(
         keyword,
         schema_path,
         params,
-        format!("should be {comparison} {limit}"),
+        format!("should be {comparison} {shown}"),
     );
 }
 
-/// A number as JavaScript prints it: whole ones without a fraction.
+/// A number as JavaScript prints it: whole ones without a fraction, or an exponent.
 fn number(value: f64) -> Value {
+    const BOUND: f64 = 9_223_372_036_854_775_808.0;
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "only whole numbers within 53 bits are cast"
+        reason = "only whole numbers within 64 bits are cast"
     )]
-    if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
+    if value.fract() == 0.0 && value.abs() < BOUND {
         Value::from(value as i64)
     } else {
         Value::from(value)
     }
 }
 
-fn required_name(name: &str) -> String {
-    if is_identifier(name) {
-        name.to_owned()
-    } else {
-        name.replace('\\', "\\\\").replace('\'', "\\'")
-    }
+/// The types of a union in the schema's order.
+fn declared_types(schema: &Value, error: &ValidationError<'_>) -> String {
+    let types = schema
+        .pointer(error.schema_path().as_str())
+        .and_then(Value::as_array);
+    let names: Vec<&str> = types.into_iter().flatten().filter_map(Value::as_str).collect();
+    names.join(",")
 }
 
-fn declared_types(types: &jsonschema::JsonTypeSet) -> String {
-    let names: Vec<String> = types.iter().map(|one| one.to_string()).collect();
-    names.join(",")
+/// What AJV says of a member that is missing because another one is there.
+fn dependency(schema: &Value, error: &ValidationError<'_>, missing: &str) -> Option<(Value, String)> {
+    let all = schema.pointer(error.schema_path().as_str())?.as_object()?;
+    let (property, names) = all.iter().find_map(|(property, names)| {
+        let names: Vec<&str> = names.as_array()?.iter().filter_map(Value::as_str).collect();
+        let fits = error.instance().get(property).is_some() && names.contains(&missing);
+        fits.then_some((property, names))
+    })?;
+    let params = json!({"property": property, "missingProperty": missing, "depsCount": names.len(), "deps": names.join(", ")});
+    let noun = if names.len() == 1 {
+        "property"
+    } else {
+        "properties"
+    };
+    let message = format!(
+        "should have {noun} {} when property {property} is present",
+        names.join(", ")
+    );
+    Some((params, message))
 }
 
 /// The pair AJV reports: it searches from the end (`i`) for an equal item before it (`j`).
 fn first_pair(items: &Value) -> (usize, usize) {
     let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
     for (i, item) in items.iter().enumerate().rev() {
-        if let Some(j) = items.iter().take(i).rposition(|other| other == item) {
+        if let Some(j) = items.iter().take(i).rposition(|other| same(other, item)) {
             return (i, j);
         }
     }
     (0, 0)
+}
+
+/// Whether JSON Schema takes two values for the same: `1` and `1.0` are.
+fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
+        }
+        (a, b) => a == b,
+    }
 }

@@ -11,6 +11,7 @@ mod clean;
 mod defaults;
 mod formats;
 mod order;
+mod path;
 mod schema;
 mod secure;
 

@@ -1,8 +1,9 @@
 //! The order of errors: AJV 6 walks the schema, the `jsonschema` crate may walk the event.
 
 use jsonschema::ValidationError;
-use jsonschema::paths::{Location, LocationSegment};
 use serde_json::Value;
+
+use crate::path::names;
 
 /// The keywords of one schema in the order in which AJV 6 checks them (ajv 6.12.6, `lib/compile/rules.js`). A wrong `type` is
 /// reported after the keywords of the types and before those of all.
@@ -80,14 +81,4 @@ pub(crate) fn order(schema: &Value, error: &ValidationError<'_>) -> Vec<usize> {
 
 fn position<'a>(mut names: impl Iterator<Item = &'a str>, name: &str) -> usize {
     names.position(|known| known == name).unwrap_or(usize::MAX)
-}
-
-fn names(location: &Location) -> Vec<String> {
-    location
-        .segments()
-        .map(|segment| match segment {
-            LocationSegment::Property(name) => name.into_owned(),
-            LocationSegment::Index(index) => index.to_string(),
-        })
-        .collect()
 }

@@ -129,7 +129,7 @@ impl Schema {
         found.sort_by_cached_key(|error| order(&self.cleaned, error));
         let mut errors = Vec::new();
         for error in found.iter().take(MAX_ERRORS) {
-            translate(value, error, &mut errors);
+            translate(&self.cleaned, value, error, &mut errors);
         }
         errors.truncate(MAX_ERRORS);
         Err(errors)
