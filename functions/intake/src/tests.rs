@@ -19,6 +19,7 @@ mod beacon;
 mod errors;
 mod eventbus;
 mod fuzz;
+mod production;
 mod requests;
 mod retries;
 mod routes;

@@ -4,6 +4,7 @@ use std::time::Duration;
 use eventstar_event::Topic;
 use eventstar_log::FrameDecoder;
 use eventstar_platform_memory::MemorySql;
+use eventstar_ports::PortErrorKind;
 use futures_util::future::LocalBoxFuture;
 
 use super::*;
@@ -182,4 +183,22 @@ fn the_registry_answers_through_its_object() {
         ));
         assert!(registry_result(StatusCode::BAD_GATEWAY, b"<html>").is_err());
     });
+}
+
+/// What is throttled or overloaded may be sent again, so the client hears 503.
+#[test]
+fn an_object_that_is_throttled_or_overloaded_is_unavailable_and_one_that_refuses_is_not() {
+    for (status, kind) in [
+        (400, PortErrorKind::Rejected),
+        (404, PortErrorKind::Rejected),
+        (413, PortErrorKind::Rejected),
+        (429, PortErrorKind::Unavailable),
+        (500, PortErrorKind::Unavailable),
+        (503, PortErrorKind::Unavailable),
+        (522, PortErrorKind::Unavailable),
+        (200, PortErrorKind::Corrupt),
+    ] {
+        let answer = append_result(StatusCode::from_u16(status).unwrap(), b"overloaded");
+        assert_eq!(answer.unwrap_err().kind, kind, "{status}");
+    }
 }
