@@ -383,3 +383,24 @@ fn what_cannot_be_a_json_value_is_answered_400() {
         golden::check(&format!("bad_input/{name}"), &request, &answer, &[]);
     }
 }
+
+/// Browsers send beacons of at most 2,000 characters; what is longer is stored or refused, and harms nobody.
+#[test]
+fn a_url_of_any_length_is_answered_and_the_server_goes_on() {
+    let instance = Instance::from_env();
+    let beacon = |length: usize| {
+        let query = format!(
+            "%7B%22schema%22%3A%22Nope%22%2C%22x%22%3A%22{}%22%7D;",
+            "x".repeat(length)
+        );
+        Request::new("POST", &format!("/beacon/event?{query}"))
+    };
+    let _ = instance.send(&beacon(4_000)).expect(204);
+    for length in [60_000, 1_000_000] {
+        // A host may close the connection on what it has no room for.
+        if let Ok(answer) = instance.origin.try_send(&beacon(length)) {
+            assert!(answer.status < 500, "{length}: {answer:?}");
+        }
+        let _ = instance.get("/intake/healthz").expect(200);
+    }
+}
