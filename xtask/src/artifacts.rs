@@ -269,18 +269,29 @@ fn inputs(project: &Project, worker: &Worker) -> Result<String> {
 
 /// Builds the components of all functions.
 pub(crate) fn spin(project: &Project) -> Result<Vec<Artifact>> {
+    let packages = FUNCTIONS.map(|function| format!("{function}-spin"));
+    let components = build_components(project, &packages)?;
+    Ok(FUNCTIONS
+        .iter()
+        .zip(components)
+        .map(|(function, component)| Artifact {
+            name: format!("spin/{function}"),
+            files: vec![component],
+        })
+        .collect())
+}
+
+/// Builds Spin components, and gives where cargo has put each.
+pub(crate) fn build_components(project: &Project, packages: &[String]) -> Result<Vec<PathBuf>> {
     tools::rust_target(project, tools::SPIN_TARGET)?;
     step("building for Spin");
     let mut cargo = project.cargo();
     cargo.args(["build", "--release", "--target", tools::SPIN_TARGET]);
-    process::run(cargo.args(FUNCTIONS.map(|function| format!("--package={function}-spin"))))?;
+    process::run(cargo.args(packages.iter().map(|package| format!("--package={package}"))))?;
     let folder = project.target()?.join(tools::SPIN_TARGET).join("release");
-    Ok(FUNCTIONS
+    Ok(packages
         .iter()
-        .map(|function| Artifact {
-            name: format!("spin/{function}"),
-            files: vec![folder.join(format!("{}_spin.wasm", function.replace('-', "_")))],
-        })
+        .map(|package| folder.join(format!("{}.wasm", package.replace('-', "_"))))
         .collect())
 }
 

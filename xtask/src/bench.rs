@@ -1,154 +1,147 @@
-//! `cargo xtask bench`: a function against a worker that does nothing, in `workerd serve`, without wrangler's proxies.
+//! `cargo xtask bench`: a function against one that does nothing, on each host.
 
+mod case;
+mod events;
+mod figures;
+mod http;
 mod load;
+mod report;
+mod spin;
 mod workerd;
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::artifacts::{self, Worker};
-use crate::process::step;
+use crate::artifacts::Platform;
+use crate::dev::host_name;
+use crate::process::{self, step};
 use crate::project::Project;
-use load::{Figures, Load};
-use workerd::Workerd;
+use crate::server::{self, Server};
+use case::{Case, Contestant};
+use events::Content;
+use report::Memory;
 
-/// The worker that does nothing.
-pub(crate) const NOOP_PACKAGE: &str = "noop-cloudflare";
-
-/// Events in the larger of the two kinds of request.
-const BATCH: usize = 100;
+/// How long each case runs before it is measured.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Bench {
-    /// Validate and accept events, storing nothing: single events and batches of 100.
+    /// Validate, enrich and accept events, storing nothing.
     Intake(Options),
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How long each measurement takes.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
-    /// How often each measurement is repeated; the four alternate.
-    #[arg(long, default_value_t = 3)]
+    /// How often each measurement is repeated; all cases alternate.
+    #[arg(long, default_value_t = 3, value_parser = at_least_one)]
     rounds: usize,
     /// Connections that post at the same time.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 16, value_parser = at_least_one)]
     connections: usize,
+    /// Measure on this host only.
+    #[arg(long)]
+    host: Option<Platform>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("a number from 1".to_owned()),
+    }
 }
 
 pub(crate) fn run(project: &Project, bench: &Bench) -> Result<()> {
     let Bench::Intake(options) = bench;
-    artifacts::cloudflare(project)?;
-    let noop = Worker {
-        name: "cloudflare/noop".to_owned(),
-        package: NOOP_PACKAGE.to_owned(),
-        folder: project.root.join("benches").join(NOOP_PACKAGE),
-        script: project.root.join("build/cloudflare/noop/index.js"),
-    };
-    artifacts::build_workers(project, &[noop])?;
-
-    let folder = project.root.join(".eventstar/bench");
-    let workerd = Workerd::start(project, &folder)?;
-    let bodies = bodies(project, &folder)?;
-    let mut cases = Vec::new();
-    for (events, body) in &bodies {
-        for (worker, url) in workerd.urls() {
-            cases.push(Case {
-                worker,
-                events: *events,
-                load: Load { url, body, options },
-                rounds: Vec::new(),
-            });
+    if options.host == Some(Platform::Spin) {
+        server::require_spin()?;
+    }
+    let content = Content::read(project)?;
+    let mut reports = Vec::new();
+    for host in [Platform::Workerd, Platform::Spin] {
+        let name = host_name(host);
+        match options.host {
+            Some(only) if only != host => {}
+            None if host == Platform::Spin && process::find("spin").is_none() => {
+                reports.push(format!("{name}: SKIPPED (no `spin` on PATH)\n"));
+            }
+            _ => reports.push(format!(
+                "{name}\n\n{}",
+                measure(project, &content, host, options)?
+            )),
         }
     }
+    println!(
+        "\n{} connections, median of {} rounds of {} s; latencies count from when a request was due\nsmall: like those of EventGate's own tests\n{}\n",
+        options.connections, options.rounds, options.seconds, content.source
+    );
+    println!("{}", reports.join("\n"));
+    Ok(())
+}
+
+/// A running server and its port.
+struct Running {
+    server: Server,
+    port: u16,
+}
+
+/// One function and the one that does nothing on one host.
+struct Contest {
+    noop: Running,
+    intake: Running,
+}
+
+impl Contest {
+    fn memory(&self) -> Result<[u64; 2]> {
+        Ok([self.noop.server.memory()?, self.intake.server.memory()?])
+    }
+}
+
+fn measure(project: &Project, content: &Content, host: Platform, options: &Options) -> Result<String> {
+    let folder = project.root.join(".eventstar/bench").join(host_name(host));
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+    }
+    create(&folder)?;
+    let contest = match host {
+        Platform::Workerd => workerd::start(project, content, &folder)?,
+        Platform::Spin => spin::start(project, content, &folder)?,
+    };
+    let before = contest.memory()?;
+    let contestants = [Contestant::NoOp, Contestant::Intake];
+    let ports = [
+        (Contestant::NoOp, contest.noop.port),
+        (Contestant::Intake, contest.intake.port),
+    ];
+    let mut cases = Case::all(content, ports, options);
     step("warming up");
     for case in &cases {
-        case.load.run(project, 1)?;
+        case.warm_up(WARM_UP)?;
     }
     for round in 1..=options.rounds {
         step(&format!("round {round} of {}", options.rounds));
         for case in &mut cases {
-            case.rounds.push(case.load.run(project, options.seconds)?);
+            case.measure(Duration::from_secs(options.seconds))?;
         }
     }
-    print(&cases, options);
-    Ok(())
+    let after = contest.memory()?;
+    let memory: Vec<Memory> = contestants
+        .into_iter()
+        .zip(before.into_iter().zip(after))
+        .map(|(contestant, (before, after))| Memory {
+            contestant,
+            before,
+            after,
+        })
+        .collect();
+    Ok(report::report(&cases, &memory))
 }
 
-/// One worker with one kind of request.
-struct Case<'a> {
-    worker: &'static str,
-    events: usize,
-    load: Load<'a>,
-    rounds: Vec<Figures>,
-}
-
-impl Case<'_> {
-    /// The median of the rounds, figure by figure.
-    fn figures(&self) -> Figures {
-        let median = |figure: fn(&Figures) -> f64| {
-            let mut values: Vec<f64> = self.rounds.iter().map(figure).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
-        };
-        Figures {
-            per_second: median(|f| f.per_second),
-            p50: median(|f| f.p50),
-            p99: median(|f| f.p99),
-        }
-    }
-}
-
-/// The two request bodies: one example event, and an array of it.
-fn bodies(project: &Project, folder: &Path) -> Result<Vec<(usize, std::path::PathBuf)>> {
-    let text =
-        fs::read_to_string(project.root.join("examples/events.ndjson")).context("no example events")?;
-    let event = text.lines().next().context("examples/events.ndjson is empty")?;
-    let single = folder.join("single.json");
-    fs::write(&single, event)?;
-    let batch = folder.join("batch.json");
-    fs::write(&batch, format!("[{}]", vec![event; BATCH].join(",")))?;
-    Ok(vec![(1, single), (BATCH, batch)])
-}
-
-fn print(cases: &[Case], options: &Options) {
-    println!(
-        "\n{} connections, median of {} rounds of {} s\n",
-        options.connections, options.rounds, options.seconds
-    );
-    println!(
-        "{:<10}{:>8}{:>14}{:>14}{:>12}{:>12}",
-        "worker", "events", "requests/s", "events/s", "p50 ms", "p99 ms"
-    );
-    for case in cases {
-        let figures = case.figures();
-        println!(
-            "{:<10}{:>8}{:>14.0}{:>14.0}{:>12.2}{:>12.2}",
-            case.worker,
-            case.events,
-            figures.per_second,
-            figures.per_second * case.events as f64,
-            figures.p50,
-            figures.p99
-        );
-    }
-    println!();
-    for pair in cases.chunks_exact(2) {
-        if let [noop, intake] = pair {
-            let (noop, intake, events) = (noop.figures(), intake.figures(), intake.events);
-            println!(
-                "intake / noop with {events:>3} events a request: requests/s {:.2}, p50 {:.2}, p99 {:.2}",
-                intake.per_second / noop.per_second,
-                intake.p50 / noop.p50,
-                intake.p99 / noop.p99
-            );
-        }
-    }
-    if let [_, single, _, batch] = cases {
-        let ratio = batch.figures().per_second * BATCH as f64 / single.figures().per_second;
-        println!("events/s of intake, batches of {BATCH} / single events: {ratio:.2}");
-    }
+fn create(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be created", folder.display()))
 }

@@ -146,6 +146,7 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
         state: &state,
         tokens: &tokens,
         allowed_streams: &allowed_streams,
+        sink: None,
     };
 
     let (signals, signalled) = mpsc::channel();

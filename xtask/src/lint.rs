@@ -57,9 +57,10 @@ fn deny_warnings(clippy: &mut std::process::Command) -> &mut std::process::Comma
 /// The packages that only compile for one platform.
 fn platform_packages(platform: &str) -> Vec<String> {
     let shims = FUNCTIONS.iter().map(|function| format!("{function}-{platform}"));
-    let mut packages: Vec<String> = shims.chain([format!("eventstar-platform-{platform}")]).collect();
-    if platform == "cloudflare" {
-        packages.push(crate::bench::NOOP_PACKAGE.to_owned());
-    }
-    packages
+    shims
+        .chain([
+            format!("eventstar-platform-{platform}"),
+            format!("noop-{platform}"),
+        ])
+        .collect()
 }

@@ -37,6 +37,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) tokens: &'a Tokens,
     /// The value of `ALLOWED_STREAMS`.
     pub(crate) allowed_streams: &'a str,
+    /// The value of `SINK`, where it is not to be the deployed one.
+    pub(crate) sink: Option<&'a str>,
 }
 
 impl Launch<'_> {
@@ -45,14 +47,16 @@ impl Launch<'_> {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn settings(&self) -> [(&'static str, String); 4] {
-        [
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
             ("ADMIN_TOKEN", self.tokens.admin.clone()),
             ("PRODUCER_TOKENS", format!("example={}", self.tokens.producer)),
             ("ALLOWED_STREAMS", self.allowed_streams.to_owned()),
             // A published stream configuration is visible at once.
             ("STREAM_CONFIG_TTL_MS", "1000".to_owned()),
-        ]
+        ];
+        settings.extend(self.sink.map(|sink| ("SINK", sink.to_owned())));
+        settings
     }
 }
 
@@ -68,19 +72,32 @@ impl Server {
     /// Starts a host. It is not yet listening.
     pub(crate) fn start(project: &Project, launch: &Launch) -> Result<Self> {
         check_port(launch.port)?;
-        let mut command = match launch.platform {
+        let command = match launch.platform {
             Platform::Workerd => workerd(project)?,
             Platform::Spin => spin(project, launch)?,
         };
-        command.stdin(Stdio::piped()).stdout(io::stderr());
-        let mut child = command.spawn().context("the host cannot be started")?;
-        let mut stdin = child.stdin.take();
+        let mut server = Self::spawn(command)?;
         if launch.platform == Platform::Workerd
-            && let Some(stdin) = &mut stdin
+            && let Some(stdin) = &mut server.stdin
         {
             writeln!(stdin, "{}", workerd_input(project, launch)?).context("the host ended at once")?;
         }
+        Ok(server)
+    }
+
+    /// Starts whatever `command` starts.
+    pub(crate) fn spawn(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(io::stderr());
+        let mut child = command.spawn().context("the host cannot be started")?;
+        let stdin = child.stdin.take();
         Ok(Self { child, stdin })
+    }
+
+    /// Memory of the host and of all it has started that is resident, in bytes.
+    pub(crate) fn memory(&self) -> Result<u64> {
+        let processes: Vec<String> = family(self.child.id()).iter().map(Pid::to_string).collect();
+        let listed = process::output(Command::new("ps").args(["-o", "rss=", "-p", &processes.join(",")]))?;
+        Ok(kilobytes(&listed) * 1024)
     }
 
     /// Waits until the functions answer.
@@ -195,17 +212,26 @@ fn spin(project: &Project, launch: &Launch) -> Result<Command> {
     let text = fs::read_to_string(project.root.join("spin.toml")).context("spin.toml cannot be read")?;
     fs::write(&manifest, spin_manifest(&text, project.target()?))
         .with_context(|| format!("{} cannot be written", manifest.display()))?;
+    let mut command = spin_up(project, &manifest, launch.port, launch.state);
+    for (name, value) in launch.settings() {
+        command.env(format!("SPIN_VARIABLE_{name}"), value);
+    }
+    Ok(command)
+}
+
+/// `spin up`, as every application is to be run.
+pub(crate) fn spin_up(project: &Project, manifest: &Path, port: u16, state: &Path) -> Command {
     let mut command = Command::new("spin");
     command
         .current_dir(&project.root)
         .arg("up")
         .arg("--from")
-        .arg(&manifest);
+        .arg(manifest);
     command
         .arg("--listen")
-        .arg(format!("127.0.0.1:{}", launch.port))
+        .arg(format!("127.0.0.1:{port}"))
         .arg("--state-dir")
-        .arg(launch.state);
+        .arg(state);
     // An instance keeps compiled validators, so it should live longer than the default of a second.
     command.args([
         "--max-instance-reuse-count",
@@ -213,10 +239,7 @@ fn spin(project: &Project, launch: &Launch) -> Result<Command> {
         "--idle-instance-timeout",
         "60s",
     ]);
-    for (name, value) in launch.settings() {
-        command.env(format!("SPIN_VARIABLE_{name}"), value);
-    }
-    Ok(command)
+    command
 }
 
 /// The manifest with the components where cargo has put them.
@@ -248,6 +271,14 @@ fn descendants(root: u32, listed: &str) -> Vec<u32> {
         next += 1;
     }
     found
+}
+
+/// The sum of the numbers in a column.
+fn kilobytes(listed: &str) -> u64 {
+    listed
+        .split_whitespace()
+        .filter_map(|number| number.parse::<u64>().ok())
+        .sum()
 }
 
 fn signal(processes: &[Pid], signal: Signal) {
@@ -291,6 +322,32 @@ mod tests {
     fn descendants_of_all_generations_are_found() {
         let listed = "    1     0\n   10     1\n   11    10\n   12    11\n   13     1\n";
         assert_eq!(descendants(10, listed), [10, 11, 12]);
+    }
+
+    #[test]
+    fn memory_is_summed_over_the_processes() {
+        assert_eq!(kilobytes("  1024\n 51200\n"), 52_224);
+        assert_eq!(kilobytes(""), 0);
+    }
+
+    #[test]
+    fn settings_are_the_deployed_ones_unless_told() {
+        let tokens = Tokens {
+            admin: "a".to_owned(),
+            producer: "p".to_owned(),
+        };
+        let mut launch = Launch {
+            platform: Platform::Spin,
+            port: 1,
+            state: Path::new(""),
+            tokens: &tokens,
+            allowed_streams: "*",
+            sink: None,
+        };
+        let sink = |launch: &Launch| launch.settings().into_iter().find(|(name, _)| *name == "SINK");
+        assert_eq!(sink(&launch), None);
+        launch.sink = Some("null");
+        assert_eq!(sink(&launch), Some(("SINK", "null".to_owned())));
     }
 
     #[test]

@@ -1,19 +1,19 @@
-//! `workerd serve` with the intake worker, the worker that does nothing, a KV filled as the registry fills it, and the
-//! object that keeps metrics.
+//! Two `workerd serve`, without wrangler's proxies: the intake worker with a KV filled as the registry fills it and the
+//! object that keeps metrics, and the worker that does nothing.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use eventstar_cli::{Admin, SchemaRepository, StreamConfigFile};
 use toml::Value;
 
-use crate::artifacts::Platform;
+use super::events::Content;
+use super::{Contest, Running, create};
+use crate::artifacts::{self, Platform, Worker};
 use crate::process::{self, step};
 use crate::project::Project;
 use crate::server::{self, Launch, Server};
@@ -22,106 +22,99 @@ use crate::{tools, wrangler};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A running `workerd serve`; dropping it stops it.
-pub(super) struct Workerd {
-    child: Child,
-    noop: u16,
-    intake: u16,
-}
+/// The worker that does nothing.
+const NOOP_PACKAGE: &str = "noop-cloudflare";
 
-impl Workerd {
-    pub(super) fn start(project: &Project, folder: &Path) -> Result<Self> {
-        if folder.exists() {
-            fs::remove_dir_all(folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
-        }
-        let state = folder.join("state");
-        fs::create_dir_all(&state).with_context(|| format!("{} cannot be created", folder.display()))?;
-        let config = wrangler::config(project)?;
-        fs::write(
-            folder.join("values.json"),
-            published_values(project, &config, &state)?,
-        )?;
+pub(super) fn start(project: &Project, content: &Content, folder: &Path) -> Result<Contest> {
+    artifacts::cloudflare(project)?;
+    let noop = Worker {
+        name: "cloudflare/noop".to_owned(),
+        package: NOOP_PACKAGE.to_owned(),
+        folder: project.root.join("benches").join(NOOP_PACKAGE),
+        script: project.root.join("build/cloudflare/noop/index.js"),
+    };
+    artifacts::build_workers(project, std::slice::from_ref(&noop))?;
+
+    let state = folder.join("state");
+    create(&state)?;
+    let config = wrangler::config(project)?;
+    fs::write(
+        folder.join("values.json"),
+        published_values(project, content, &config, &state)?,
+    )?;
+    fs::copy(
+        project.root.join("xtask/assets/kv-service.mjs"),
+        folder.join("kv-service.mjs"),
+    )?;
+    let script = |name| wrangler::main_script(project, &config, name);
+    for (name, script) in [
+        ("noop", noop.script),
+        ("intake", script("intake")?),
+        ("delivery", script("delivery")?),
+    ] {
+        fs::copy(&script, folder.join(format!("{name}.js")))?;
         fs::copy(
-            project.root.join("xtask/assets/kv-service.mjs"),
-            folder.join("kv-service.mjs"),
+            script.with_file_name("index_bg.wasm"),
+            folder.join(format!("{name}.wasm")),
         )?;
-        for name in ["noop", "intake", "delivery"] {
-            let script = match name {
-                "noop" => project.root.join("build/cloudflare/noop/index.js"),
-                _ => wrangler::main_script(project, &config, name)?,
-            };
-            fs::copy(&script, folder.join(format!("{name}.js")))?;
-            fs::copy(
-                script.with_file_name("index_bg.wasm"),
-                folder.join(format!("{name}.wasm")),
-            )?;
-        }
-        let (noop, intake) = (server::free_port()?, server::free_port()?);
-        let capnp = folder.join("config.capnp");
-        fs::write(&capnp, capnp_config(&config, noop, intake)?)?;
-        step("starting workerd serve");
-        let mut command = Command::new(project.root.join("node_modules/workerd/bin/workerd"));
-        command
-            .arg("serve")
-            .arg(&capnp)
-            .stdin(Stdio::null())
-            .env("PATH", tools::path_with_node(project)?);
-        let child = command.spawn().context("workerd cannot be started")?;
-        let mut workerd = Self { child, noop, intake };
-        workerd.wait_until_listening()?;
-        Ok(workerd)
     }
-
-    /// Each worker with the URL to post to.
-    pub(super) fn urls(&self) -> [(&'static str, String); 2] {
-        let url = |port| format!("http://127.0.0.1:{port}/v1/events");
-        [("noop", url(self.noop)), ("intake", url(self.intake))]
-    }
-
-    fn wait_until_listening(&mut self) -> Result<()> {
-        let deadline = Instant::now() + START_TIMEOUT;
-        for port in [self.noop, self.intake] {
-            while TcpStream::connect(("127.0.0.1", port)).is_err() {
-                if let Some(status) = self.child.try_wait()? {
-                    bail!("workerd ended at once ({status}): what it wrote above says why");
-                }
-                if Instant::now() > deadline {
-                    bail!("workerd does not listen on port {port}");
-                }
-                thread::sleep(Duration::from_millis(50));
-            }
-        }
-        Ok(())
-    }
+    // In memory, workerd gives objects no SQL.
+    let objects = folder.join("objects");
+    create(&objects)?;
+    let compatibility = compatibility(&config)?;
+    step("starting workerd serve, once for each worker");
+    Ok(Contest {
+        noop: serve(project, folder, "noop", &|port| noop_config(&compatibility, port))?,
+        intake: serve(project, folder, "intake", &|port| {
+            intake_config(&compatibility, &objects, port)
+        })?,
+    })
 }
 
-impl Drop for Workerd {
-    fn drop(&mut self) {
-        // It keeps nothing that a kill could harm.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// All keys and values of KV after the examples were published, as JSON.
-fn published_values(project: &Project, config: &toml::Table, state: &Path) -> Result<String> {
-    step("publishing the examples");
-    let tokens = Tokens::of(state)?;
+/// Starts `workerd serve`. Each worker has a process of its own, so that its memory can be told.
+fn serve(project: &Project, folder: &Path, name: &str, config: &dyn Fn(u16) -> String) -> Result<Running> {
     let port = server::free_port()?;
+    let path = folder.join(format!("{name}.capnp"));
+    fs::write(&path, config(port)).with_context(|| format!("{} cannot be written", path.display()))?;
+    let mut command = Command::new(project.root.join("node_modules/workerd/bin/workerd"));
+    command
+        .arg("serve")
+        .arg(&path)
+        .env("PATH", tools::path_with_node(project)?);
+    let mut server = Server::spawn(command)?;
+    let deadline = Instant::now() + START_TIMEOUT;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if let Some(status) = server.exited()? {
+            bail!("workerd ended at once ({status}): what it wrote above says why");
+        }
+        if Instant::now() > deadline {
+            bail!("workerd does not listen on port {port}");
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(Running { server, port })
+}
+
+/// All keys and values of KV after schemas and streams were published, as JSON.
+fn published_values(
+    project: &Project,
+    content: &Content,
+    config: &toml::Table,
+    state: &Path,
+) -> Result<String> {
+    step("publishing schemas and streams");
+    let tokens = Tokens::of(state)?;
     let launch = Launch {
         platform: Platform::Workerd,
-        port,
+        port: server::free_port()?,
         state,
         tokens: &tokens,
         allowed_streams: "*",
+        sink: None,
     };
     let mut server = Server::start(project, &launch)?;
     server.wait_until_healthy(&launch.base_url())?;
-    let admin = Admin::new(&launch.base_url(), &tokens.admin)?;
-    let examples = project.root.join("examples");
-    let schemas = SchemaRepository::read(&examples.join("schemas/jsonschema"))?;
-    admin.publish_schemas("examples", &schemas, &mut |_| {})?;
-    admin.publish_streams(&StreamConfigFile::read(&examples.join("streams.yaml"))?)?;
+    content.publish(&launch.base_url(), &tokens.admin)?;
     drop(server);
 
     let namespaces = wrangler::environment(config, "intake")?
@@ -142,7 +135,8 @@ fn published_values(project: &Project, config: &toml::Table, state: &Path) -> Re
     )
 }
 
-fn capnp_config(config: &toml::Table, noop: u16, intake: u16) -> Result<String> {
+/// The compatibility date and flags of the deployment, as workerd's configuration has them.
+fn compatibility(config: &toml::Table) -> Result<String> {
     let date = config
         .get("compatibility_date")
         .and_then(Value::as_str)
@@ -156,35 +150,56 @@ fn capnp_config(config: &toml::Table, noop: u16, intake: u16) -> Result<String> 
         .filter_map(Value::as_str)
         .map(|flag| format!("\"{flag}\""))
         .collect();
-    let compatibility = format!(
+    Ok(format!(
         "compatibilityDate = \"{date}\", compatibilityFlags = [{}],",
         flags.join(", ")
-    );
-    let mut text = "using Workerd = import \"/workerd/workerd.capnp\";\n\n".to_owned();
-    let _ = writeln!(
-        text,
-        "const config :Workerd.Config = (\n  services = [\n    (name = \"noop\", worker = .noop),\n    \
-         (name = \"intake\", worker = .intake),\n    (name = \"delivery\", worker = .delivery),\n    (name = \"kv\", worker = .kv),\n  ],\n  sockets = [\n    \
-         (name = \"noop\", address = \"127.0.0.1:{noop}\", http = (), service = \"noop\"),\n    \
-         (name = \"intake\", address = \"127.0.0.1:{intake}\", http = (), service = \"intake\"),\n  ],\n);\n"
+    ))
+}
+
+fn noop_config(compatibility: &str, port: u16) -> String {
+    services("noop", &["noop"], "", port) + &worker("noop", compatibility, "")
+}
+
+fn intake_config(compatibility: &str, objects: &Path, port: u16) -> String {
+    let disk = format!(
+        "    (name = \"objects\", disk = (path = {:?}, writable = true)),\n",
+        objects.to_string_lossy()
     );
     let intake = "bindings = [(name = \"KV\", kvNamespace = \"kv\"), (name = \"SINK\", text = \"null\"), \
          (name = \"METRICS\", durableObjectNamespace = (className = \"MetricsObject\", serviceName = \"delivery\"))],";
     let delivery = "durableObjectNamespaces = [(className = \"MetricsObject\", uniqueKey = \"metrics\", enableSql = true)],\n  \
-         durableObjectStorage = (inMemory = void),";
-    for (name, settings) in [("noop", ""), ("intake", intake), ("delivery", delivery)] {
-        let _ = writeln!(
-            text,
-            "const {name} :Workerd.Worker = (\n  modules = [\n    (name = \"index.js\", esModule = embed \"{name}.js\"),\n    \
-             (name = \"index_bg.wasm\", wasm = embed \"{name}.wasm\"),\n  ],\n  {compatibility}\n  {settings}\n);\n"
-        );
-    }
-    let _ = writeln!(
-        text,
+         durableObjectStorage = (localDisk = \"objects\"),";
+    let kv = format!(
         "const kv :Workerd.Worker = (\n  modules = [\n    (name = \"kv-service.mjs\", esModule = embed \"kv-service.mjs\"),\n    \
-         (name = \"values.json\", json = embed \"values.json\"),\n  ],\n  {compatibility}\n);"
+         (name = \"values.json\", json = embed \"values.json\"),\n  ],\n  {compatibility}\n);\n"
     );
-    Ok(text)
+    [
+        services("intake", &["intake", "delivery", "kv"], &disk, port),
+        worker("intake", compatibility, intake),
+        worker("delivery", compatibility, delivery),
+        kv,
+    ]
+    .concat()
+}
+
+/// The beginning of a configuration: all workers, what else they use, and the socket of the one that is measured.
+fn services(listening: &str, workers: &[&str], others: &str, port: u16) -> String {
+    let services: Vec<String> = workers
+        .iter()
+        .map(|name| format!("    (name = \"{name}\", worker = .{name}),\n"))
+        .collect();
+    format!(
+        "using Workerd = import \"/workerd/workerd.capnp\";\n\nconst config :Workerd.Config = (\n  services = [\n{}{others}  ],\n  sockets = [\n    \
+         (name = \"{listening}\", address = \"127.0.0.1:{port}\", http = (), service = \"{listening}\"),\n  ],\n);\n\n",
+        services.concat()
+    )
+}
+
+fn worker(name: &str, compatibility: &str, settings: &str) -> String {
+    format!(
+        "const {name} :Workerd.Worker = (\n  modules = [\n    (name = \"index.js\", esModule = embed \"{name}.js\"),\n    \
+         (name = \"index_bg.wasm\", wasm = embed \"{name}.wasm\"),\n  ],\n  {compatibility}\n  {settings}\n);\n\n"
+    )
 }
 
 #[cfg(test)]
@@ -192,14 +207,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_configuration_has_both_workers_with_the_date_of_the_deployment() {
-        let config = "compatibility_date = \"2026-01-01\"\n".parse().unwrap();
-        let text = capnp_config(&config, 1001, 1002).unwrap();
-        assert!(
-            text.contains("127.0.0.1:1001") && text.contains("127.0.0.1:1002"),
-            "{text}"
+    fn the_configurations_have_the_date_of_the_deployment() {
+        let config = "compatibility_date = \"2026-01-01\"\ncompatibility_flags = [\"a\", \"b\"]\n"
+            .parse()
+            .unwrap();
+        let compatibility = compatibility(&config).unwrap();
+        assert_eq!(
+            compatibility,
+            "compatibilityDate = \"2026-01-01\", compatibilityFlags = [\"a\", \"b\"],"
         );
-        assert_eq!(text.matches("compatibilityDate = \"2026-01-01\"").count(), 4);
-        assert!(text.contains("(name = \"SINK\", text = \"null\")"), "{text}");
+        let noop = noop_config(&compatibility, 1001);
+        assert!(
+            noop.contains("127.0.0.1:1001") && noop.contains(&compatibility),
+            "{noop}"
+        );
+        let intake = intake_config(&compatibility, Path::new("/state/objects"), 1002);
+        assert!(
+            intake.contains("disk = (path = \"/state/objects\", writable = true)"),
+            "{intake}"
+        );
+        assert!(intake.contains("127.0.0.1:1002"), "{intake}");
+        assert_eq!(intake.matches(&compatibility).count(), 3);
+        assert!(intake.contains("(name = \"SINK\", text = \"null\")"), "{intake}");
     }
 }
