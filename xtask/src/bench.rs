@@ -5,6 +5,7 @@ mod events;
 mod figures;
 mod http;
 mod load;
+mod pack;
 mod report;
 mod spin;
 mod workerd;

@@ -138,7 +138,7 @@ impl Case {
         Ok(())
     }
 
-    pub(super) fn figures(&self) -> Figures {
-        Figures::median(&self.rounds)
+    pub(super) fn rounds(&self) -> &[Figures] {
+        &self.rounds
     }
 }

@@ -24,17 +24,25 @@ impl Figures {
 
     /// The median of rounds, figure by figure.
     pub(super) fn median(rounds: &[Self]) -> Self {
-        let median = |figure: fn(&Self) -> f64| {
-            let mut values: Vec<f64> = rounds.iter().map(figure).collect();
-            values.sort_unstable_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or_default()
-        };
+        let median = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
         Self {
             per_second: median(|f| f.per_second),
             p50: median(|f| f.p50),
             p99: median(|f| f.p99),
         }
     }
+}
+
+/// The median over the rounds of one figure divided by another. What else the machine does changes over time, less so
+/// within a round.
+pub(super) fn median_ratio(of: &[Figures], with: &[Figures], figure: fn(&Figures) -> f64) -> f64 {
+    let rounds = of.iter().zip(with);
+    median(rounds.map(|(of, with)| figure(of) / figure(with)).collect())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The smallest value that at least `percent` of all do not exceed.
@@ -59,6 +67,19 @@ mod tests {
         assert_eq!(figures, expected);
         let one = Figures::of(vec![Duration::from_millis(3)], Duration::from_secs(1));
         assert_eq!((one.p50, one.p99), (3.0, 3.0));
+    }
+
+    #[test]
+    fn ratios_are_taken_within_a_round() {
+        let round = |per_second| Figures {
+            per_second,
+            p50: 1.0,
+            p99: 1.0,
+        };
+        let of = [round(50.0), round(5.0), round(40.0)];
+        let with = [round(100.0), round(10.0), round(50.0)];
+        assert_eq!(median_ratio(&of, &with, |figures| figures.per_second), 0.5);
+        assert!(median_ratio(&[], &with, |figures| figures.per_second).is_nan());
     }
 
     #[test]

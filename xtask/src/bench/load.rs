@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::figures::Figures;
 use super::http::Answers;
+use super::pack::{Member, Pack};
 
 /// A server that needs longer for one request hangs.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,10 +57,15 @@ impl Load<'_> {
             sent: AtomicUsize::new(0),
             ready: Barrier::new(streams.len()),
         };
+        let pack = Pack::new(streams.len());
         let results: Vec<Result<Connection>> = thread::scope(|scope| {
+            let run = &run;
             let threads: Vec<_> = streams
                 .into_iter()
-                .map(|(stream, answers)| scope.spawn(|| run.connection(stream, answers)))
+                .zip(pack.members())
+                .map(|((stream, answers), member)| {
+                    scope.spawn(move || run.connection(stream, answers, &member))
+                })
                 .collect();
             threads
                 .into_iter()
@@ -89,12 +95,20 @@ struct Connection {
 }
 
 impl Run<'_> {
-    fn connection(&self, mut stream: TcpStream, mut answers: Answers<TcpStream>) -> Result<Connection> {
+    fn connection(
+        &self,
+        mut stream: TcpStream,
+        mut answers: Answers<TcpStream>,
+        member: &Member,
+    ) -> Result<Connection> {
         let mut latencies = Vec::new();
         self.ready.wait();
         let start = Instant::now();
         let end = start + self.duration;
         loop {
+            if self.load.pace == Pace::AnswerByAnswer {
+                member.wait();
+            }
             let number = self.sent.fetch_add(1, Ordering::Relaxed);
             let now = Instant::now();
             // A latency counts from when the request was due. A server that stalls delays the requests behind the one
@@ -120,6 +134,7 @@ impl Run<'_> {
                 bail!("answered {status}: {}", String::from_utf8_lossy(body));
             }
             latencies.push(due.elapsed());
+            member.answered();
         }
         let elapsed = start.elapsed();
         Ok(Connection { latencies, elapsed })
