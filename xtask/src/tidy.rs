@@ -15,7 +15,7 @@ const MAX_LINES: usize = 600;
 /// A shim only translates: what can be wrong is in the handler.
 const MAX_SHIM_LINES: usize = 60;
 
-/// Folders with nothing of ours in them.
+/// What has nothing of ours in it. `.git` is a file where several working trees share a repository.
 const SKIPPED: [&str; 6] = [".git", ".eventstar", ".spin", "build", "node_modules", "target"];
 
 pub(crate) fn run(project: &Project) -> Result<()> {
@@ -42,10 +42,11 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     for entry in entries {
         let entry = entry?;
         let kind = entry.file_type()?;
+        if SKIPPED.iter().any(|skipped| entry.file_name() == *skipped) {
+            continue;
+        }
         if kind.is_dir() {
-            if !SKIPPED.iter().any(|skipped| entry.file_name() == *skipped) {
-                collect(&entry.path(), files)?;
-            }
+            collect(&entry.path(), files)?;
         } else if kind.is_file() {
             files.push(entry.path());
         }
@@ -156,6 +157,18 @@ mod tests {
         );
         assert!(check("functions/intake/src/lib.rs", &"\n".repeat(MAX_SHIM_LINES + 1)).is_empty());
         assert!(check("docs/long.md", &"\n".repeat(10 * MAX_LINES)).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_out_be_it_a_folder_or_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("build/x")).unwrap();
+        for name in [".git", "build/x/b.rs", "a.rs"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let mut files = Vec::new();
+        collect(dir.path(), &mut files).unwrap();
+        assert_eq!(files, [dir.path().join("a.rs")]);
     }
 
     #[test]
