@@ -37,10 +37,10 @@ pub(crate) enum Bench {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How long each measurement takes.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// How often each measurement is repeated; all cases alternate.
-    #[arg(long, default_value_t = 3, value_parser = at_least_one)]
+    #[arg(long, default_value_t = 7, value_parser = at_least_one)]
     rounds: usize,
     /// Connections that post at the same time.
     #[arg(long, default_value_t = 16, value_parser = at_least_one)]
