@@ -78,7 +78,7 @@ pub(crate) fn admit<P: Platform>(
 }
 
 fn schema<P: Platform>(platform: &P, gathered: &Gathered, uri: &SchemaUri) -> Result<Rc<Schema>, Failure> {
-    let (code, message) = match gathered.schemas.get(uri) {
+    let (code, message) = match gathered.schema(uri) {
         Some(Ok(SchemaLookup::Found(schema))) => return Ok(Rc::clone(schema)),
         Some(Err(error)) => return Err(Failure::ours(error)),
         None => (

@@ -93,6 +93,13 @@ pub(crate) fn report<'a, P: Platform>(
     refused: impl Iterator<Item = Refused<'a>>,
     told: bool,
 ) {
+    let mut refused = refused
+        .filter_map(|refused| Some((refused.raw, refused.outcome, refused.outcome.failure.as_ref()?)))
+        .filter(|(_, _, failure)| is_reported(failure, told))
+        .peekable();
+    if refused.peek().is_none() {
+        return;
+    }
     let Some(stream) = platform.get("ERROR_STREAM") else {
         return;
     };
@@ -103,14 +110,7 @@ pub(crate) fn report<'a, P: Platform>(
     let now = platform.now();
     let mut events = Vec::new();
     let mut dropped = 0_usize;
-    for Refused { raw, outcome } in refused {
-        let Some(failure) = outcome
-            .failure
-            .as_ref()
-            .filter(|failure| is_reported(failure, told))
-        else {
-            continue;
-        };
+    for (raw, outcome, failure) in refused {
         let errored: Value = serde_json::from_str(&outcome.event).unwrap_or_default();
         if errored.pointer("/meta/stream").and_then(Value::as_str) == Some(&stream) {
             continue;

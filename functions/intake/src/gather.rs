@@ -15,11 +15,18 @@ use crate::limits::{MAX_NAME_SHOWN, MAX_SCHEMAS};
 
 /// What was found.
 pub(crate) struct Gathered {
-    pub(crate) schemas: HashMap<SchemaUri, Result<SchemaLookup, PortError>>,
+    /// The schema URIs, sorted, and what each leads to.
+    uris: Vec<SchemaUri>,
+    schemas: Vec<Result<SchemaLookup, PortError>>,
     pub(crate) configs: Result<Rc<Configs>, PortError>,
 }
 
 impl Gathered {
+    /// What a schema URI leads to; `None` for one beyond those that a request may name.
+    pub(crate) fn schema(&self, uri: &SchemaUri) -> Option<&Result<SchemaLookup, PortError>> {
+        self.schemas.get(self.uris.binary_search(uri).ok()?)
+    }
+
     /// The settings of a stream, where it is configured.
     pub(crate) fn stream(&self, name: &str) -> Option<Rc<Stream>> {
         self.configs.as_ref().ok()?.streams.stream(name)
@@ -27,16 +34,23 @@ impl Gathered {
 }
 
 pub(crate) async fn gather<P: Platform>(isolate: &Isolate, platform: &P, targets: &Targets) -> Gathered {
+    let uris = targets.schema_uris();
     Gathered {
-        schemas: load_schemas(&isolate.schemas, platform, targets.schema_uris()).await,
+        schemas: load_schemas(&isolate.schemas, platform, &uris).await,
+        uris,
         configs: isolate.configs.with_streams(platform, targets.streams()).await,
     }
 }
+
+/// Most targets that are looked for one by one.
+const FEW: usize = 8;
 
 /// The schemas and streams that the events of a request name.
 #[derive(Debug, Default)]
 pub(crate) struct Targets {
     named: Vec<Named>,
+    /// The keys of the first few targets, and the places of all once there are more.
+    keys: Vec<String>,
     places: HashMap<String, usize>,
     /// The key of the event at hand, and before that of the one before.
     key: String,
@@ -82,23 +96,38 @@ impl Targets {
         }
         self.key.clear();
         self.key.extend(parts());
-        let place = match self.places.get(&self.key) {
-            Some(place) => *place,
-            None => {
-                self.named.push(Named {
-                    uri: schema_uri(&uri),
-                    stream: stream.map(|stream| stream.into_owned()),
-                });
-                let place = self.named.len() - 1;
-                self.places.insert(self.key.clone(), place);
-                place
-            }
-        };
+        let place = self.known().unwrap_or_else(|| {
+            self.named.push(Named {
+                uri: schema_uri(&uri),
+                stream: stream.map(|stream| stream.into_owned()),
+            });
+            self.remember();
+            self.named.len() - 1
+        });
         self.last = Some(place);
         Ok(place)
     }
 
-    /// The schema URIs, each once, and no more than a request may name.
+    /// The place of the key at hand.
+    fn known(&self) -> Option<usize> {
+        match self.places.is_empty() {
+            true => self.keys.iter().position(|key| *key == self.key),
+            false => self.places.get(&self.key).copied(),
+        }
+    }
+
+    /// Remembers the key at hand as that of the last target.
+    fn remember(&mut self) {
+        if self.places.is_empty() && self.keys.len() < FEW {
+            self.keys.push(self.key.clone());
+            return;
+        }
+        self.places
+            .extend(self.keys.drain(..).enumerate().map(|(place, key)| (key, place)));
+        self.places.insert(self.key.clone(), self.named.len() - 1);
+    }
+
+    /// The schema URIs, sorted, each once, and no more than a request may name.
     pub(crate) fn schema_uris(&self) -> Vec<SchemaUri> {
         let mut uris: Vec<&SchemaUri> = self
             .named

@@ -7,7 +7,7 @@ mod families;
 mod page;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub struct Counters {
 /// The tallies of each family by their labels. Counting happens for every request: what is known allocates nothing.
 #[derive(Debug, Default)]
 struct Tallies {
-    families: BTreeMap<&'static str, HashMap<String, Tally>>,
+    families: BTreeMap<&'static str, BTreeMap<String, Tally>>,
     /// Where labels are written, to be looked up.
     labels: String,
 }
@@ -175,12 +175,14 @@ fn write_labels(text: &mut String, labels: &[(&str, &str)]) {
         }
         text.push_str(name);
         text.push_str("=\"");
-        for character in value.chars() {
-            match character {
-                '\\' => text.push_str("\\\\"),
-                '"' => text.push_str("\\\""),
-                '\n' => text.push_str("\\n"),
-                plain => text.push(plain),
+        for piece in value.split_inclusive(['\\', '"', '\n']) {
+            let special = piece.chars().next_back();
+            text.push_str(piece.trim_end_matches(['\\', '"', '\n']));
+            match special {
+                Some('\\') => text.push_str("\\\\"),
+                Some('"') => text.push_str("\\\""),
+                Some('\n') => text.push_str("\\n"),
+                _ => {}
             }
         }
         text.push('"');

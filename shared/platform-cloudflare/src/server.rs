@@ -1,20 +1,41 @@
 //! Serving requests.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use eventstar_event::time::Millis;
 use eventstar_ports::Body;
 use futures_util::FutureExt;
 use http::{Request, Response};
-use worker::js_sys::Promise;
 use worker::js_sys::futures::future_to_promise;
+use worker::js_sys::{Date, Promise};
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::closure::Closure;
 use worker::{Context, Env, web_sys, worker_sys};
 
 use crate::js::{self, Answer};
 use crate::{Cloudflare, Host, body};
+
+thread_local! {
+    /// The time, while a request is answered that has waited for nothing yet.
+    static MOMENT: Cell<Option<Millis>> = const { Cell::new(None) };
+}
+
+/// Runs `work` with one look at the clock: the runtime's stands still too while code runs
+/// (<https://developers.cloudflare.com/workers/runtime-apis/performance/>), but each look is a call of JavaScript.
+fn in_one_moment<T>(work: impl FnOnce() -> T) -> T {
+    MOMENT.set(Some(Date::now() as Millis));
+    let done = work();
+    MOMENT.set(None);
+    done
+}
+
+/// The time within [`in_one_moment`].
+pub(crate) fn moment() -> Option<Millis> {
+    MOMENT.get()
+}
 
 /// What serves the requests of an isolate.
 pub struct Server {
@@ -47,7 +68,7 @@ impl Server {
             });
             // Many an answer waits for nothing, and then needs no promise either. One that does is polled again before
             // anything it waits for can have come, so that this waker is never missed.
-            match answer.as_mut().now_or_never() {
+            match in_one_moment(|| answer.as_mut().now_or_never()) {
                 Some(answer) => answer,
                 None => Ok(future_to_promise(answer).into()),
             }

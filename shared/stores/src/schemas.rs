@@ -98,37 +98,41 @@ impl SchemaCache {
 }
 
 /// Looks `uris` up: in the cache, in edge KV, and once in the registry before they count as unknown; one read of each
-/// however many they are. The result of a schema is an error when KV fails and the registry too.
+/// however many they are. The results are in the order of `uris`; one is an error when KV fails and the registry too.
 pub async fn load_schemas<P: Platform>(
     cache: &SchemaCache,
     platform: &P,
-    uris: Vec<SchemaUri>,
-) -> HashMap<SchemaUri, Result<SchemaLookup, PortError>> {
-    let mut found = HashMap::with_capacity(uris.len());
+    uris: &[SchemaUri],
+) -> Vec<Result<SchemaLookup, PortError>> {
+    let now = platform.now();
+    let mut found: Vec<Result<SchemaLookup, PortError>> = Vec::with_capacity(uris.len());
     let mut cold = Vec::new();
-    for uri in uris {
-        match cache.get(&uri, platform.now()) {
-            Some(known) => {
-                cache.hits.set(cache.hits.get() + 1);
-                found.insert(uri, Ok(known));
-            }
-            None => {
-                cache.misses.set(cache.misses.get() + 1);
-                cold.push(uri);
-            }
+    for (place, uri) in uris.iter().enumerate() {
+        let known = cache.get(uri, now);
+        let count = if known.is_some() {
+            &cache.hits
+        } else {
+            &cache.misses
+        };
+        count.set(count.get() + 1);
+        if known.is_none() {
+            cold.push((place, uri));
         }
+        found.push(Ok(known.unwrap_or(SchemaLookup::Unknown)));
     }
     if cold.is_empty() {
         return found;
     }
-    let keys: Vec<String> = cold.iter().map(keys::uri).collect();
+    let keys: Vec<String> = cold.iter().map(|(_, uri)| keys::uri(uri)).collect();
     let values = read_many_through(platform, &keys).await;
-    for ((uri, key), value) in cold.into_iter().zip(&keys).zip(values) {
+    for (((place, uri), key), value) in cold.into_iter().zip(&keys).zip(values) {
         let lookup = value.and_then(|value| compiled(platform, key, value));
         if let Ok(lookup) = &lookup {
             cache.put(uri.clone(), lookup.clone(), platform.now());
         }
-        found.insert(uri, lookup);
+        if let Some(found) = found.get_mut(place) {
+            *found = lookup;
+        }
     }
     found
 }
