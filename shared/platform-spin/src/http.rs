@@ -14,6 +14,10 @@ use crate::Spin;
 /// Headers of the connection. They are the host's, which fails an answer that has one.
 const OF_THE_CONNECTION: [HeaderName; 3] = [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE];
 
+/// Most bytes that are read of a body after its limit. A host that closes a connection with bytes unread resets it, and
+/// the client may never see why its request was refused.
+const MAX_DISCARDED: usize = 1024 * 1024;
+
 /// Answers `request` with `handle`, which gets at most one byte of the body more than `limit`.
 pub async fn serve(
     request: SpinRequest,
@@ -46,19 +50,24 @@ async fn read(body: impl http_body::Body<Data = Bytes>, limit: usize) -> Option<
     let mut body = pin!(body);
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
+    let mut discarded = 0;
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).as_mut().poll_frame(cx)).await {
         let Ok(data) = frame.ok()?.into_data() else {
             continue;
         };
+        if first.len() + all.len() > limit {
+            discarded += data.len();
+            if discarded > MAX_DISCARDED {
+                break;
+            }
+            continue;
+        }
         // Most bodies come in one piece, which then needs no copy.
         if first.is_empty() && all.is_empty() {
             first = data;
         } else {
             all.extend_from_slice(&std::mem::take(&mut first));
             all.extend_from_slice(&data);
-        }
-        if first.len() + all.len() > limit {
-            break;
         }
     }
     let mut body = if all.is_empty() { first } else { all.freeze() };
