@@ -55,6 +55,20 @@ fn a_single_event_is_accepted_with_201_and_an_empty_body() {
     assert_cors(&answer);
 }
 
+/// The end of a body whose length is not told is a packet of its own, for which clients have waited 40 ms.
+#[test]
+fn answers_tell_how_long_they_are() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("length");
+    let id = fresh_uuid();
+    let refused = instance.post("[1]").expect(400);
+    let described = instance.get("/intake/_info").expect(200);
+    for answer in [instance.post(stream.event(&id)).expect(201), refused, described] {
+        let length = answer.header("content-length").map(str::to_owned);
+        assert_eq!(length, Some(answer.body.len().to_string()), "{}", answer.text());
+    }
+}
+
 #[test]
 fn an_array_is_accepted_whole_and_in_order() {
     let instance = Instance::from_env();
