@@ -135,16 +135,17 @@ impl<'d> Node<'d> {
     /// schema are alike, and neither names nor maps are then made anew.
     pub fn write_to(&self, value: &mut Value) {
         let slot = self.slot();
+        if let (Kind::Object, Value::Object(members)) = (slot.kind, &mut *value)
+            && self.len() == members.len()
+            && self.write_members(members)
+        {
+            return;
+        }
         match (slot.kind, value) {
             (Kind::String, Value::String(text)) => {
                 let new = unquoted(self.scalar(), slot.escaped);
                 text.clear();
                 text.push_str(&new);
-            }
-            (Kind::Object, Value::Object(members)) if self.has_names_of(members) => {
-                for (child, member) in self.children().zip(members.values_mut()) {
-                    child.write_to(member);
-                }
             }
             (Kind::Array, Value::Array(items)) if items.len() == self.len() => {
                 for (child, item) in self.children().zip(items) {
@@ -167,13 +168,15 @@ impl<'d> Node<'d> {
         }
     }
 
-    /// Whether these are the names of this object, in their order.
-    fn has_names_of(&self, members: &Map<String, Value>) -> bool {
-        self.len() == members.len()
-            && self
-                .children()
-                .zip(members.keys())
-                .all(|(child, name)| child.is_named(name))
+    /// Writes the members as long as they have these names, in their order; whether all have.
+    fn write_members(&self, members: &mut Map<String, Value>) -> bool {
+        for (child, (name, member)) in self.children().zip(members.iter_mut()) {
+            if !child.is_named(name) {
+                return false;
+            }
+            child.write_to(member);
+        }
+        true
     }
 }
 

@@ -15,7 +15,9 @@ const FEW_MEMBERS: u32 = 24;
 /// An object or array that is being read.
 struct Open {
     at: u32,
+    first: u32,
     last: u32,
+    length: u32,
     is_object: bool,
 }
 
@@ -24,7 +26,9 @@ pub(super) struct Reader<'t, 's> {
     text: &'t str,
     slots: &'s mut Vec<Slot>,
     /// Where the text stands in its document.
-    base: usize,
+    base: u32,
+    /// What is added to a place in the text for the place in its document; wraps where whitespace was left out.
+    shift: u32,
     at: usize,
     /// The text without its whitespace, up to `copied`, once there was some.
     compact: Option<String>,
@@ -40,7 +44,8 @@ impl<'t, 's> Reader<'t, 's> {
         Self {
             text,
             slots,
-            base: base as usize,
+            base,
+            shift: base,
             at: 0,
             compact: None,
             copied: 0,
@@ -110,15 +115,16 @@ impl<'t, 's> Reader<'t, 's> {
             .get_or_insert_with(|| String::with_capacity(length))
             .push_str(kept);
         self.copied = self.at;
+        let kept = self.compact.as_ref().map_or(0, String::len);
+        self.shift = self
+            .base
+            .wrapping_add(short(kept))
+            .wrapping_sub(short(self.copied));
     }
 
     /// Where `at` is in the document's text.
     fn place(&self, at: usize) -> u32 {
-        let at = match &self.compact {
-            Some(compact) => compact.len() + (at - self.copied),
-            None => at,
-        };
-        u32::try_from(self.base + at).unwrap_or(NONE)
+        short(at).wrapping_add(self.shift)
     }
 
     fn span(&self, from: usize) -> Span {
@@ -200,7 +206,9 @@ impl<'t, 's> Reader<'t, 's> {
         let at = self.push(kind, value, false);
         self.open.push(Open {
             at,
+            first: NONE,
             last: NONE,
+            length: 0,
             is_object,
         });
         self.name_next = is_object;
@@ -216,16 +224,18 @@ impl<'t, 's> Reader<'t, 's> {
         };
         if let Some(slot) = self.slots.get_mut(open.at as usize) {
             slot.value.end = end;
+            slot.first = open.first;
             slot.last = open.last;
+            slot.length = open.length;
         }
         if open.is_object {
-            self.refuse_repeated_names(open)?;
+            self.refuse_repeated_names(&open)?;
         }
         Ok(())
     }
 
     fn push(&mut self, kind: Kind, value: Span, escaped: bool) -> u32 {
-        let at = u32::try_from(self.slots.len()).unwrap_or(NONE);
+        let at = short(self.slots.len());
         self.slots.push(Slot {
             value,
             name: self.name,
@@ -239,16 +249,10 @@ impl<'t, 's> Reader<'t, 's> {
         if let Some(open) = self.open.last_mut() {
             match self.slots.get_mut(open.last as usize) {
                 Some(before) => before.next = at,
-                None => {
-                    if let Some(parent) = self.slots.get_mut(open.at as usize) {
-                        parent.first = at;
-                    }
-                }
+                None => open.first = at,
             }
             open.last = at;
-            if let Some(parent) = self.slots.get_mut(open.at as usize) {
-                parent.length += 1;
-            }
+            open.length += 1;
         }
         at
     }
@@ -256,7 +260,7 @@ impl<'t, 's> Reader<'t, 's> {
     /// The text at a span of what was read here.
     fn read_text(&self, span: Span) -> &str {
         let Range { start, end } = span.range();
-        let (start, end) = (start - self.base, end - self.base);
+        let (start, end) = (start - self.base as usize, end - self.base as usize);
         let Some(compact) = &self.compact else {
             return self.text.get(start..end).unwrap_or_default();
         };
@@ -270,38 +274,36 @@ impl<'t, 's> Reader<'t, 's> {
         .unwrap_or_default()
     }
 
-    fn names(&self, object: u32) -> impl Iterator<Item = (&str, bool)> + Clone {
-        let first = self.slots.get(object as usize).map_or(NONE, |slot| slot.first);
+    fn members(&self, first: u32) -> impl Iterator<Item = &Slot> + Clone {
         std::iter::successors(self.slots.get(first as usize), |slot| {
             self.slots.get(slot.next as usize)
         })
-        .map(|slot| (self.read_text(slot.name), slot.name_escaped))
     }
 
-    fn refuse_repeated_names(&self, object: Open) -> Result<(), JsonError> {
-        let members = self.slots.get(object.at as usize).map_or(0, |slot| slot.length);
-        let mut names = self.names(object.at);
-        let odd = members > FEW_MEMBERS || self.names(object.at).any(|(_, escaped)| escaped);
-        let repeated = if odd {
+    fn name(&self, member: &Slot) -> Cow<'_, str> {
+        unquoted(self.read_text(member.name), member.name_escaped)
+    }
+
+    fn refuse_repeated_names(&self, object: &Open) -> Result<(), JsonError> {
+        let mut members = self.members(object.first);
+        let repeated = if object.length > FEW_MEMBERS || members.clone().any(|member| member.name_escaped) {
             let mut seen = HashSet::new();
-            names
-                .map(|(token, escaped)| unquoted(token, escaped))
-                .find(|name| !seen.insert(name.clone()))
+            members.find(|member| !seen.insert(self.name(member)))
         } else {
+            let is_same = |one: &Slot, other: &Slot| {
+                one.name.len() == other.name.len() && self.read_text(one.name) == self.read_text(other.name)
+            };
             let mut repeated = None;
-            while let Some((token, _)) = names.next() {
-                if names.clone().any(|(other, _)| other == token) {
-                    repeated = Some(unquoted(token, false));
-                    break;
-                }
+            while let (Some(one), None) = (members.next(), repeated) {
+                repeated = members.clone().find(|other| is_same(one, other));
             }
             repeated
         };
         match repeated {
-            Some(name) => Err(JsonError::DuplicateKey(format!(
+            Some(member) => Err(JsonError::DuplicateKey(format!(
                 "{}/{}",
                 self.pointer(object.at),
-                escape_pointer(&name)
+                escape_pointer(&self.name(member))
             ))),
             None => Ok(()),
         }
@@ -314,17 +316,16 @@ impl<'t, 's> Reader<'t, 's> {
             .iter()
             .zip(below)
             .map(|(open, child)| match self.slots.get(child as usize) {
-                Some(slot) if open.is_object => {
-                    let name = unquoted(self.read_text(slot.name), slot.name_escaped);
-                    format!("/{}", escape_pointer(&name))
-                }
-                _ => {
-                    let length = self.slots.get(open.at as usize).map_or(0, |slot| slot.length);
-                    format!("/{}", length.saturating_sub(1))
-                }
+                Some(slot) if open.is_object => format!("/{}", escape_pointer(&self.name(slot))),
+                _ => format!("/{}", open.length.saturating_sub(1)),
             })
             .collect()
     }
+}
+
+/// A length or place as 32 bits: bodies are far shorter than 4 GB.
+fn short(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(NONE)
 }
 
 fn escape_pointer(name: &str) -> String {
