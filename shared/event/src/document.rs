@@ -395,7 +395,7 @@ impl<'a> Document<'a> {
     }
 
     fn edited(&self, span: Span) -> Cow<'_, str> {
-        if !self.edits.iter().any(|edit| edit.is_within(span)) {
+        if self.edits_within(span).next().is_none() {
             return Cow::Borrowed(self.piece(span));
         }
         let mut text = String::with_capacity(span.len() + self.added.len());
@@ -403,9 +403,21 @@ impl<'a> Document<'a> {
         Cow::Owned(text)
     }
 
+    /// The edits of a value, in their order; found without a look at all the others.
+    fn edits_within(&self, span: Span) -> impl Iterator<Item = &Edit> {
+        let first = self
+            .edits
+            .partition_point(|edit| edit.replaced.start < span.start);
+        let edits = self.edits.get(first..).unwrap_or_default();
+        edits
+            .iter()
+            .take_while(move |edit| edit.replaced.start < span.end)
+            .filter(move |edit| edit.is_within(span))
+    }
+
     fn write(&self, span: Span, out: &mut String) {
         let mut at = span.start;
-        for edit in self.edits.iter().filter(|edit| edit.is_within(span)) {
+        for edit in self.edits_within(span) {
             let until = edit.replaced.start;
             out.push_str(self.piece(Span {
                 start: at,

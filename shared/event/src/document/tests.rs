@@ -172,6 +172,25 @@ fn the_text_of_a_value_has_what_was_added_to_it_and_no_more() {
     assert_eq!(event.text(), r#"{"a":{"b":{"f":4},"c":1},"d":2}"#);
 }
 
+#[test]
+fn a_long_array_may_be_edited_everywhere() {
+    let items = 100_000;
+    let mut event = Document::parse(format!("{{\"a\":[{}]}}", vec!["{}"; items].join(","))).unwrap();
+    let at: Vec<Position> = event
+        .get(&["a"])
+        .unwrap()
+        .children()
+        .map(|item| item.position())
+        .collect();
+    for item in at {
+        event.add_to(item, "b", "1");
+    }
+    assert_eq!(
+        event.text(),
+        format!("{{\"a\":[{}]}}", vec!["{\"b\":1}"; items].join(","))
+    );
+}
+
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
