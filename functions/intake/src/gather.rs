@@ -83,6 +83,9 @@ impl Targets {
                 }
             },
         };
+        if uri.contains('\n') {
+            schema_uri(&uri)?;
+        }
         let stream = event.get_str(&["meta", "stream"]);
         // No schema URI has a line break in it, and an event without a stream has no second line.
         let stream_line = stream.as_deref().map(|stream| ["\n", stream]);
@@ -180,5 +183,33 @@ pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_NAME_SHOWN) {
         Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
         None => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_share_a_target_only_if_they_name_the_same_schema_and_stream() {
+        let mut targets = Targets::default();
+        let mut place = |schema: &str, stream: Option<&str>| {
+            let meta = stream.map_or_else(String::new, |stream| {
+                format!(r#","meta":{{"stream":"{stream}"}}"#)
+            });
+            targets.place(&Document::parse(format!(r#"{{"$schema":"{schema}"{meta}}}"#)).unwrap())
+        };
+        assert_eq!(place("/a/1.0.0", Some("b")).unwrap(), 0);
+        assert!(place(r"/a/1.0.0\nb", None).is_err(), "not the first one's");
+        assert_eq!(place("/a/1.0.0", None).unwrap(), 1);
+        assert_eq!(place("/a/1.0.0", Some("")).unwrap(), 2);
+        assert_eq!(place("/a/1.0.0", Some("b")).unwrap(), 0);
+        for n in 0..3 * FEW {
+            assert_eq!(place(&format!("/a/1.0.{n}"), Some("c")).unwrap(), 3 + n);
+        }
+        for n in 0..3 * FEW {
+            assert_eq!(place(&format!("/a/1.0.{n}"), Some("c")).unwrap(), 3 + n);
+        }
+        assert_eq!(place("/a/1.0.0", None).unwrap(), 1);
     }
 }
