@@ -71,6 +71,23 @@ impl Dev {
     #[must_use]
     #[track_caller]
     pub fn start(state: &StateDir, arguments: &[&str]) -> Self {
+        /// Another program may take the port that was free a moment ago.
+        const TRIES: usize = 3;
+        let mut output = String::new();
+        for _ in 0..TRIES {
+            match Self::try_start(state, arguments) {
+                Ok(dev) => return dev,
+                Err(printed) => output = printed,
+            }
+            if !output.contains(" is in use: ") {
+                break;
+            }
+        }
+        panic!("dev did not start:\n{output}");
+    }
+
+    /// What it printed, when it does not start.
+    fn try_start(state: &StateDir, arguments: &[&str]) -> Result<Self, String> {
         let note = state.path().join("ready.json");
         // A killed server leaves its note behind.
         let _ = fs::remove_file(&note);
@@ -102,15 +119,15 @@ impl Dev {
                     reader.join().expect("a reader");
                 }
                 let output = output.lock().expect("the output").clone();
-                panic!("dev did not start ({ended:?}):\n{output}");
+                return Err(format!("{ended:?}\n{output}"));
             }
             thread::sleep(Duration::from_millis(50));
         };
-        Self {
+        Ok(Self {
             instance,
             child,
             output,
-        }
+        })
     }
 
     /// What it has printed so far.
