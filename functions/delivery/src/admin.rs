@@ -1,7 +1,8 @@
 //! The admin routes: publishing schemas and stream config, reading the config and its history.
 
 use eventstar_http_api::{
-    Request, Response, admin_only, error, json, not_found, query_value, unavailable, with_etag,
+    Request, Response, admin_only, empty, error, json, not_found, not_modified, query_value, unavailable,
+    with_etag,
 };
 use eventstar_ports::{
     Platform, Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig,
@@ -35,8 +36,10 @@ pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &
         (&Method::PUT, "stream-configs", _) => publish_config(platform, request).await,
         (&Method::GET, "stream-configs", _) => get_config(platform, request).await,
         (&Method::GET, "stream-configs/history", _) => history(platform, request).await,
+        (&Method::POST, "stream-configs/rollback", _) => rollback(platform, request).await,
         (_, "stream-configs", _) => eventstar_http_api::method_not_allowed(request, "GET,PUT"),
         (_, "stream-configs/history", _) => eventstar_http_api::method_not_allowed(request, "GET"),
+        (_, "stream-configs/rollback", _) => eventstar_http_api::method_not_allowed(request, "POST"),
         (_, _, Some(_)) => eventstar_http_api::method_not_allowed(request, "PUT"),
         _ => not_found(request),
     }
@@ -65,9 +68,11 @@ async fn publish_schemas<P: Platform>(platform: &P, request: &Request, repositor
             return bad_request(request, &detail);
         }
     };
-    let question = RegistryRequest::PublishSchemas {
-        repository: repository.to_owned(),
-        schemas,
+    let repository = repository.to_owned();
+    let question = match query_value(request.uri(), "dry_run").as_deref() {
+        None | Some("false") => RegistryRequest::PublishSchemas { repository, schemas },
+        Some("true") => RegistryRequest::PlanSchemas { repository, schemas },
+        Some(_) => return bad_request(request, "dry_run is neither true nor false"),
     };
     match platform.registry().ask(question).await {
         Ok(Published::Schemas {
@@ -76,6 +81,14 @@ async fn publish_schemas<P: Platform>(platform: &P, request: &Request, repositor
             in_kv,
         }) => {
             let answer = serde_json::json!({"published": published, "unchanged": unchanged, "in_kv": in_kv});
+            json(StatusCode::OK, &answer)
+        }
+        Ok(Published::Plan {
+            new,
+            unchanged,
+            conflicting,
+        }) => {
+            let answer = serde_json::json!({"new": new, "unchanged": unchanged, "conflicting": conflicting});
             json(StatusCode::OK, &answer)
         }
         other => refused(platform, request, other),
@@ -126,11 +139,32 @@ async fn publish_config<P: Platform>(platform: &P, request: &Request) -> Respons
         Ok(config) => config,
         Err(why) => return bad_request(request, &format!("the stream config is not valid JSON: {why}")),
     };
-    match platform
-        .registry()
-        .ask(RegistryRequest::PublishStreamConfig { if_match, config })
-        .await
-    {
+    next_version(
+        platform,
+        request,
+        RegistryRequest::PublishStreamConfig { if_match, config },
+    )
+    .await
+}
+
+/// `POST /admin/v1/stream-configs/rollback?version=N`: version N once more, as the next one, so that history only grows.
+async fn rollback<P: Platform>(platform: &P, request: &Request) -> Response {
+    let if_match = match precondition(request) {
+        Ok(if_match) => if_match,
+        Err(refusal) => return refusal,
+    };
+    match version(request) {
+        Ok(Some(version)) => {
+            let question = RegistryRequest::RollbackStreamConfig { if_match, version };
+            next_version(platform, request, question).await
+        }
+        Ok(None) => bad_request(request, "name the version to go back to: ?version=N"),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn next_version<P: Platform>(platform: &P, request: &Request, question: RegistryRequest) -> Response {
+    match platform.registry().ask(question).await {
         Ok(Published::StreamConfig { version, in_kv }) => {
             let answer = serde_json::json!({"version": version, "in_kv": in_kv});
             with_etag(json(StatusCode::OK, &answer), &version.to_string())
@@ -139,16 +173,22 @@ async fn publish_config<P: Platform>(platform: &P, request: &Request) -> Respons
     }
 }
 
+/// The version that the query names.
+fn version(request: &Request) -> Result<Option<u64>, Response> {
+    match query_value(request.uri(), "version").map(|version| version.parse()) {
+        None => Ok(None),
+        Some(Ok(version)) => Ok(Some(version)),
+        Some(Err(_)) => Err(bad_request(
+            request,
+            "version is no number: GET /admin/v1/stream-configs/history lists them",
+        )),
+    }
+}
+
 async fn get_config<P: Platform>(platform: &P, request: &Request) -> Response {
-    let version = match query_value(request.uri(), "version").map(|version| version.parse::<u64>()) {
-        None => None,
-        Some(Ok(version)) => Some(version),
-        Some(Err(_)) => {
-            return bad_request(
-                request,
-                "version is no number: GET /admin/v1/stream-configs/history lists them",
-            );
-        }
+    let version = match version(request) {
+        Ok(version) => version,
+        Err(refusal) => return refusal,
     };
     match platform
         .registry()
@@ -159,7 +199,13 @@ async fn get_config<P: Platform>(platform: &P, request: &Request) -> Response {
             version,
             config: Some(config),
             ..
-        }))) => with_etag(json(StatusCode::OK, &config), &version.to_string()),
+        }))) => {
+            let etag = version.to_string();
+            if not_modified(request.headers(), &etag) {
+                return with_etag(empty(StatusCode::NOT_MODIFIED), &etag);
+            }
+            with_etag(json(StatusCode::OK, &config), &etag)
+        }
         Ok(Published::Config(_)) => {
             let detail = "no stream config is published under this version: PUT /admin/v1/stream-configs publishes one";
             error(
@@ -215,6 +261,13 @@ fn refused<P: Platform>(
             );
             with_etag(response, &current.to_string())
         }
+        RegistryError::UnknownVersion { .. } => error(
+            request,
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "Stream Config Not Found",
+            &detail,
+        ),
         RegistryError::Invalid { .. } => error(
             request,
             StatusCode::BAD_REQUEST,

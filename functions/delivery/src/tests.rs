@@ -118,6 +118,65 @@ fn a_stream_config_is_published_over_the_version_it_names() {
 }
 
 #[test]
+fn a_stream_config_goes_back_over_the_version_it_names() {
+    pollster::block_on(async {
+        let memory = world();
+        for body in [r#"{"a":{}}"#, r#"{"b":{}}"#] {
+            let any = ("if-match", "*");
+            assert_eq!(send(&memory, "PUT", CONFIGS, &[TOKEN, any], body).await.0, 200);
+        }
+        let back = async |query: &str, headers: &[(&'static str, &str)]| {
+            let mut all = vec![TOKEN];
+            all.extend_from_slice(headers);
+            let path = format!("/admin/v1/stream-configs/rollback{query}");
+            send(&memory, "POST", &path, &all, "").await
+        };
+        assert_eq!(back("?version=1", &[]).await.0, 428);
+        for (query, tag, status) in [
+            ("", "\"2\"", 400),
+            ("?version=one", "\"2\"", 400),
+            ("?version=9", "\"2\"", 404),
+            ("?version=1", "\"1\"", 412),
+            ("?version=1", "\"2\"", 200),
+        ] {
+            let (answered, body) = back(query, &[("if-match", tag)]).await;
+            assert_eq!(answered, status, "{query} {tag}: {body}");
+        }
+        let current = send(&memory, "GET", CONFIGS, &[TOKEN], "").await;
+        assert_eq!(current, (200, json!({"a": {}})));
+        let same = ("if-none-match", "\"3\"");
+        assert_eq!(send(&memory, "GET", CONFIGS, &[TOKEN, same], "").await.0, 304);
+    });
+}
+
+#[test]
+fn a_dry_run_tells_what_publishing_schemas_would_do() {
+    pollster::block_on(async {
+        let memory = world();
+        let path = &format!("{SCHEMAS}?dry_run=true");
+        let plan = async |json: &str| send(&memory, "PUT", path, &[TOKEN], &schemas(json)).await;
+        let fresh = json!({"new": ["/a/1.0.0"], "unchanged": 0, "conflicting": []});
+        assert_eq!(plan("{}").await, (200, fresh.clone()));
+        assert_eq!(plan("{}").await, (200, fresh), "nothing was published");
+        assert_eq!(
+            send(&memory, "PUT", SCHEMAS, &[TOKEN], &schemas("{}")).await.0,
+            200
+        );
+        assert_eq!(plan("{}").await.1["unchanged"], 1);
+        assert_eq!(
+            plan(r#"{"title":"a"}"#).await.1["conflicting"],
+            json!(["/a/1.0.0"])
+        );
+        assert_eq!(plan(r#"{"type":1}"#).await.0, 400);
+        let neither = format!("{SCHEMAS}?dry_run=perhaps");
+        assert_eq!(
+            send(&memory, "PUT", &neither, &[TOKEN], &schemas("{}")).await.0,
+            400
+        );
+    });
+}
+
+#[test]
 fn schemas_are_published_once_and_broken_ones_named() {
     pollster::block_on(async {
         let memory = world();

@@ -2,15 +2,15 @@
 //!
 //! `/w/api.php?action=streamconfigs` answers as MediaWiki's API does. `GET /v1/stream-configs` answers all streams,
 //! `GET /v1/stream-configs/{a,b}` those asked for that are configured, as eventgate-wikimedia does: a map from stream name
-//! to settings.
+//! to settings. `?version=N` answers from an earlier version.
 
 mod api;
 
 use std::rc::Rc;
 
 use eventstar_http_api::{
-    Request, Response, common_headers, decode_segment, empty, info, json, method_not_allowed, not_modified,
-    route, unavailable, with_etag,
+    Request, Response, common_headers, decode_segment, empty, error, info, json, method_not_allowed,
+    not_modified, query_value, route, unavailable, with_etag,
 };
 use eventstar_ports::Platform;
 use eventstar_stores::{ConfigCache, Configs};
@@ -58,8 +58,37 @@ fn preflight(allow: &'static str) -> Response {
 }
 
 async fn get<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, streams: &str) -> Response {
-    let configs = match isolate.configs.current(platform).await {
-        Ok(configs) => configs,
+    let version = match query_value(request.uri(), "version").map(|version| version.parse::<u64>()) {
+        None => None,
+        Some(Ok(version)) => Some(version),
+        Some(Err(_)) => {
+            let detail =
+                "version is no number: leave it out for the current one, whose ETag tells its number";
+            return error(
+                request,
+                StatusCode::BAD_REQUEST,
+                "bad_request",
+                "Bad Request",
+                detail,
+            );
+        }
+    };
+    let found = match version {
+        None => isolate.configs.current(platform).await.map(Some),
+        Some(version) => isolate.configs.version(platform, version).await,
+    };
+    let configs = match found {
+        Ok(Some(configs)) => configs,
+        Ok(None) => {
+            let detail = "the stream config has no such version: leave ?version out for the current one";
+            return error(
+                request,
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "Stream Config Not Found",
+                detail,
+            );
+        }
         Err(port_error) => {
             let detail = "the stream config cannot be read now: try again";
             return unavailable(platform, request, &port_error.to_string(), detail);
@@ -71,9 +100,14 @@ async fn get<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, st
     } else {
         json(StatusCode::OK, &select(&configs, streams))
     };
+    // A version never changes.
+    let caching = match version {
+        None => "public, max-age=30",
+        Some(_) => "public, max-age=31536000, immutable",
+    };
     response
         .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=30"));
+        .insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     with_etag(response, &etag)
 }
 

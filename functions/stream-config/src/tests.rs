@@ -100,3 +100,75 @@ fn the_etag_is_the_configs_version() {
         );
     });
 }
+
+#[test]
+fn earlier_versions_are_answered_and_kept() {
+    pollster::block_on(async {
+        let memory = world().await;
+        let isolate = Rc::new(Isolate::default());
+        let config = serde_json::value::to_raw_value(&json!({"c": {}})).unwrap();
+        let publish = RegistryRequest::PublishStreamConfig {
+            if_match: None,
+            config,
+        };
+        memory.ask(publish).await.unwrap();
+        let c = r#"{"c":{"stream":"c","topics":["c"]}}"#.to_owned();
+        assert_eq!(
+            get(&isolate, &memory, "/v1/stream-configs").await,
+            (200, c.clone())
+        );
+        let (status, first) = get(&isolate, &memory, "/v1/stream-configs/a?version=1").await;
+        assert!(status == 200 && first.starts_with(r#"{"a":{"#), "{first}");
+        for (path, expected) in [
+            ("/v1/stream-configs?version=0", 404),
+            ("/v1/stream-configs?version=3", 404),
+            ("/v1/stream-configs?version=-1", 400),
+            ("/v1/stream-configs?version=", 400),
+        ] {
+            assert_eq!(get(&isolate, &memory, path).await.0, expected, "{path}");
+        }
+        memory.fail("registry", Fault::Before);
+        memory.fail("kv", Fault::Before);
+        let path = "/v1/stream-configs?version=2";
+        assert_eq!(
+            get(&isolate, &memory, path).await,
+            (200, c),
+            "it is the current one"
+        );
+        let path = "/v1/stream-configs/a?version=1";
+        assert_eq!(get(&isolate, &memory, path).await, (200, first), "it is kept");
+        let other = Rc::new(Isolate::default());
+        assert_eq!(get(&other, &memory, path).await.0, 503);
+    });
+}
+
+#[test]
+fn a_version_may_be_cached_for_good_and_the_current_one_shortly() {
+    pollster::block_on(async {
+        let memory = world().await;
+        for (path, tag, status, caching) in [
+            ("/v1/stream-configs", "\"0\"", 200, "public, max-age=30"),
+            (
+                "/v1/stream-configs?version=1",
+                "\"0\"",
+                200,
+                "public, max-age=31536000, immutable",
+            ),
+            (
+                "/v1/stream-configs?version=1",
+                "W/\"1\"",
+                304,
+                "public, max-age=31536000, immutable",
+            ),
+        ] {
+            let mut request = Request::default();
+            *request.uri_mut() = path.parse().unwrap();
+            let tag = HeaderValue::from_static(tag);
+            request.headers_mut().insert("if-none-match", tag);
+            let response = handle(&Rc::new(Isolate::default()), memory.clone(), request).await;
+            assert_eq!(response.status().as_u16(), status, "{path}");
+            assert_eq!(response.headers()["cache-control"], caching);
+            assert_eq!(response.headers()["etag"], "\"1\"");
+        }
+    });
+}

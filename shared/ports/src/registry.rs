@@ -30,12 +30,26 @@ pub enum RegistryRequest {
         /// The versions.
         schemas: Vec<SchemaFile>,
     },
+    /// What [`RegistryRequest::PublishSchemas`] would do, without doing it.
+    PlanSchemas {
+        /// The repository's name.
+        repository: String,
+        /// The versions.
+        schemas: Vec<SchemaFile>,
+    },
     /// Publish the stream config.
     PublishStreamConfig {
         /// The version that must be current: 0 for none yet, `None` for any.
         if_match: Option<u64>,
         /// The config, JSON text.
         config: Box<RawValue>,
+    },
+    /// Publish an earlier version of the stream config once more, as the next version.
+    RollbackStreamConfig {
+        /// The version that must be current; `None` for any.
+        if_match: Option<u64>,
+        /// The version to publish once more.
+        version: u64,
     },
     /// The values the registry has written, or will write, under KV keys.
     Lookup {
@@ -78,6 +92,15 @@ pub enum Published {
         /// Whether KV has all of it; if not, it is written again later.
         in_kv: bool,
     },
+    /// What publishing schemas would do.
+    Plan {
+        /// The schema URIs that are new, in the order sent.
+        new: Vec<String>,
+        /// How many are there with the same bytes.
+        unchanged: usize,
+        /// The schema URIs that are there with other bytes: publishing them is refused.
+        conflicting: Vec<String>,
+    },
     /// A stream config was published.
     StreamConfig {
         /// The new version.
@@ -119,6 +142,12 @@ pub enum RegistryError {
         current: u64,
         /// What the request named.
         expected: u64,
+    },
+    /// The stream config has no such version.
+    #[error("the stream config has no version {version}: its history lists those there are")]
+    UnknownVersion {
+        /// The version named.
+        version: u64,
     },
     /// What was sent is not fit to publish.
     #[error("{message}")]

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use eventstar_event::time::Millis;
-use eventstar_ports::{Config, Level, Platform, PortError};
+use eventstar_ports::{
+    Config, Level, Platform, PortError, Published, Registry, RegistryError, RegistryRequest, StoredConfig,
+};
 use eventstar_stream_config::StreamConfigs;
 
 use crate::keys;
@@ -19,6 +21,9 @@ pub(crate) const MAX_TTL: Millis = 86_400_000;
 
 /// How often a config is at most read again because a stream was not in it, in milliseconds.
 const MISS_TTL: Millis = 1_000;
+
+/// Earlier versions kept parsed: who looks back compares two.
+const MAX_EARLIER: usize = 2;
 
 /// A stream config with its version.
 pub struct Configs {
@@ -39,6 +44,7 @@ struct Cached {
 #[derive(Default)]
 pub struct ConfigCache {
     cached: RefCell<Option<Cached>>,
+    earlier: RefCell<Vec<Rc<Configs>>>,
 }
 
 impl ConfigCache {
@@ -74,6 +80,57 @@ impl ConfigCache {
             return Ok(configs);
         }
         self.refreshed(platform).await
+    }
+
+    /// A version of the config: the one in use, else the registry's; `None` where there is none. A version never changes, so
+    /// the last ones asked for are kept.
+    ///
+    /// # Errors
+    /// The registry's, and [`PortError`] of the kind corrupt for one that this release cannot read.
+    pub async fn version<P: Platform>(
+        &self,
+        platform: &P,
+        version: u64,
+    ) -> Result<Option<Rc<Configs>>, PortError> {
+        let current = self
+            .cached
+            .borrow()
+            .as_ref()
+            .map(|cached| Rc::clone(&cached.configs));
+        let known = current
+            .into_iter()
+            .chain(self.earlier.borrow().iter().cloned())
+            .find(|configs| configs.version == version);
+        if known.is_some() || version == 0 {
+            return Ok(known.filter(|_| version > 0));
+        }
+        let question = RegistryRequest::StreamConfig {
+            version: Some(version),
+        };
+        let stored = match platform.registry().ask(question).await {
+            Ok(Published::Config(stored)) => stored,
+            Ok(other) => {
+                let detail = format!("{other:?} answers another question");
+                return Err(PortError::corrupt("registry", detail));
+            }
+            Err(RegistryError::Unavailable { detail }) => {
+                return Err(PortError::unavailable("registry", detail));
+            }
+            Err(refusal) => return Err(PortError::corrupt("registry", refusal.to_string())),
+        };
+        let Some(StoredConfig {
+            published,
+            config: Some(config),
+            ..
+        }) = stored
+        else {
+            return Ok(None);
+        };
+        let found = Rc::new(parsed("registry", version, published, config.get())?);
+        let mut earlier = self.earlier.borrow_mut();
+        earlier.truncate(MAX_EARLIER - 1);
+        earlier.insert(0, Rc::clone(&found));
+        Ok(Some(found))
     }
 
     async fn younger_than<P: Platform>(&self, platform: &P, age: Millis) -> Result<Rc<Configs>, PortError> {
@@ -128,17 +185,19 @@ pub(crate) fn ttl(config: &impl Config) -> Millis {
 }
 
 async fn read<P: Platform>(platform: &P) -> Result<Configs, PortError> {
-    let (version, published, config) = match read_through(platform, keys::STREAM_CONFIG).await? {
-        None => (0, 0, serde_json::json!({})),
+    match read_through(platform, keys::STREAM_CONFIG).await? {
+        None => parsed("kv", 0, 0, "{}"),
         Some(value) => {
             let document: StreamConfigDocument = decode(keys::STREAM_CONFIG, &value)?;
-            let config = serde_json::from_str(document.config.get())
-                .map_err(|error| PortError::corrupt("kv", error.to_string()))?;
-            (document.version, document.published, config)
+            parsed("kv", document.version, document.published, document.config.get())
         }
-    };
+    }
+}
+
+fn parsed(port: &'static str, version: u64, published: Millis, config: &str) -> Result<Configs, PortError> {
+    let config = serde_json::from_str(config).map_err(|error| PortError::corrupt(port, error.to_string()))?;
     let streams =
-        StreamConfigs::parse(&config).map_err(|error| PortError::corrupt("kv", error.to_string()))?;
+        StreamConfigs::parse(&config).map_err(|error| PortError::corrupt(port, error.to_string()))?;
     Ok(Configs {
         version,
         published,

@@ -69,7 +69,27 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
                     in_kv: self.flush().await? == 0,
                 })
             }
+            RegistryRequest::PlanSchemas { repository, schemas } => {
+                check_schemas(&repository, &schemas)?;
+                let known = self.compare(&repository, &schemas).await?;
+                Ok(Published::Plan {
+                    new: known.new.into_iter().map(uri_text).collect(),
+                    unchanged: known.unchanged,
+                    conflicting: known.conflicting.into_iter().map(uri_text).collect(),
+                })
+            }
             RegistryRequest::PublishStreamConfig { if_match, config } => {
+                let version = self.publish_stream_config(if_match, &config, now).await?;
+                Ok(Published::StreamConfig {
+                    version,
+                    in_kv: self.flush().await? == 0,
+                })
+            }
+            RegistryRequest::RollbackStreamConfig { if_match, version } => {
+                let earlier = self.stream_config(Some(version)).await?;
+                let Some(config) = earlier.and_then(|earlier| earlier.config) else {
+                    return Err(RegistryError::UnknownVersion { version });
+                };
                 let version = self.publish_stream_config(if_match, &config, now).await?;
                 Ok(Published::StreamConfig {
                     version,
@@ -183,22 +203,14 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             .map(String::as_str)
             .take_while(|name| *name != repository)
             .collect();
+        let known = self.compare(repository, schemas).await?;
+        if let Some(schema) = known.conflicting.first() {
+            let uri = format!("{repository}{}", uri_text(schema));
+            return Err(RegistryError::Immutable { uri });
+        }
         let mut by_title: BTreeMap<&str, Vec<&SchemaFile>> = BTreeMap::new();
-        let mut unchanged = 0;
-        for schema in schemas {
-            let uri = uri_of(schema)?;
-            match self.value(&keys::schema(repository, &uri)).await? {
-                None => by_title.entry(&schema.title).or_default().push(schema),
-                Some(value) => {
-                    let known: SchemaDocument = decode("schema", &value)?;
-                    if known.json != schema.json || known.yaml != schema.yaml {
-                        return Err(RegistryError::Immutable {
-                            uri: format!("{repository}{uri}"),
-                        });
-                    }
-                    unchanged += 1;
-                }
-            }
+        for schema in known.new {
+            by_title.entry(&schema.title).or_default().push(schema);
         }
         if !by_title.is_empty() {
             statements.push(self.plan_index(repository, &by_title).await?);
@@ -207,7 +219,30 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             self.plan_title(repository, &before, title, &fresh, now, statements)
                 .await?;
         }
-        Ok(unchanged)
+        Ok(known.unchanged)
+    }
+
+    /// Compares schemas with those that are published.
+    async fn compare<'s>(
+        &self,
+        repository: &str,
+        schemas: &'s [SchemaFile],
+    ) -> Result<Compared<'s>, RegistryError> {
+        let mut compared = Compared::default();
+        for schema in schemas {
+            match self.value(&keys::schema(repository, &uri_of(schema)?)).await? {
+                None => compared.new.push(schema),
+                Some(value) => {
+                    let known: SchemaDocument = decode("schema", &value)?;
+                    if known.json == schema.json && known.yaml == schema.yaml {
+                        compared.unchanged += 1;
+                    } else {
+                        compared.conflicting.push(schema);
+                    }
+                }
+            }
+        }
+        Ok(compared)
     }
 
     async fn plan_index(
@@ -297,6 +332,12 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
     ) -> Result<u64, RegistryError> {
         let parsed = serde_json::from_str(config.get()).map_err(invalid)?;
         StreamConfigs::parse(&parsed).map_err(invalid)?;
+        let bytes = config.get().len();
+        if bytes > MAX_DOCUMENT_BYTES {
+            return Err(invalid(format!(
+                "the stream config takes {bytes} bytes, more than the {MAX_DOCUMENT_BYTES} that can be stored: take descriptions and unused streams out"
+            )));
+        }
         for _ in 0..MAX_TRIES {
             let current = self.current_version().await?;
             if let Some(expected) = if_match.filter(|expected| *expected != current) {
@@ -409,6 +450,18 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             }
         }
     }
+}
+
+/// Schemas beside those that are published.
+#[derive(Default)]
+struct Compared<'s> {
+    new: Vec<&'s SchemaFile>,
+    unchanged: usize,
+    conflicting: Vec<&'s SchemaFile>,
+}
+
+fn uri_text(schema: &SchemaFile) -> String {
+    format!("/{}/{}", schema.title, schema.version)
 }
 
 fn invalid(error: impl ToString) -> RegistryError {

@@ -308,3 +308,94 @@ fn a_publish_whose_ack_was_lost_may_be_repeated() {
         }
     });
 }
+
+#[test]
+fn an_earlier_stream_config_becomes_the_next_version() {
+    run(async {
+        let memory = Memory::new();
+        publish_config(&memory, None, r#"{"a":{}}"#).await.unwrap();
+        publish_config(&memory, None, r#"{"b":{}}"#).await.unwrap();
+        let back = async |if_match, version| {
+            let question = RegistryRequest::RollbackStreamConfig { if_match, version };
+            registry(&memory).ask(question, 9).await
+        };
+        assert_eq!(
+            back(Some(1), 1).await.err(),
+            Some(RegistryError::VersionMismatch {
+                current: 2,
+                expected: 1
+            })
+        );
+        assert_eq!(
+            back(Some(2), 7).await.err(),
+            Some(RegistryError::UnknownVersion { version: 7 })
+        );
+        for fault in [Fault::Before, Fault::After] {
+            memory.sql().fail_next_write(fault);
+            assert!(back(None, 2).await.is_err());
+        }
+        memory.fail("kv", Fault::Before);
+        let answer = back(Some(3), 1).await;
+        assert!(
+            matches!(
+                answer,
+                Ok(Published::StreamConfig {
+                    version: 4,
+                    in_kv: false
+                })
+            ),
+            "{answer:?}"
+        );
+        memory.heal();
+        registry(&memory).ask(RegistryRequest::Flush, 9).await.unwrap();
+        let value = KeyValue::get(&memory, keys::STREAM_CONFIG)
+            .await
+            .unwrap()
+            .unwrap();
+        let document: StreamConfigDocument = decode(keys::STREAM_CONFIG, &value).unwrap();
+        assert_eq!((document.version, document.config.get()), (4, r#"{"a":{}}"#));
+    });
+}
+
+#[test]
+fn a_stream_config_that_no_row_can_hold_is_refused() {
+    run(async {
+        let memory = Memory::new();
+        let config = json!({"a": {"description": "x".repeat(MAX_DOCUMENT_BYTES)}}).to_string();
+        let error = publish_config(&memory, None, &config).await.unwrap_err();
+        assert!(error.to_string().contains("can be stored"), "{error}");
+    });
+}
+
+#[test]
+fn a_plan_tells_what_is_new_and_what_is_refused_and_publishes_nothing() {
+    run(async {
+        let memory = Memory::new();
+        publish(
+            &memory,
+            "one",
+            &[file("a", "1.0.0", "x"), file("b", "1.0.0", "x")],
+        )
+        .await
+        .unwrap();
+        let schemas = vec![
+            file("a", "1.0.0", "x"),
+            file("b", "1.0.0", "y"),
+            file("b", "1.1.0", "y"),
+        ];
+        let repository = "one".to_owned();
+        let plan = RegistryRequest::PlanSchemas { repository, schemas };
+        match registry(&memory).ask(plan, 1).await.unwrap() {
+            Published::Plan {
+                new,
+                unchanged,
+                conflicting,
+            } => {
+                assert_eq!((new, unchanged), (vec!["/b/1.1.0".to_owned()], 1));
+                assert_eq!(conflicting, ["/b/1.0.0"]);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(in_kv(&memory, "uri/v1/b/1.1.0").await.is_none());
+    });
+}
