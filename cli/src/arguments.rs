@@ -1,10 +1,13 @@
 //! The command line.
 
+use std::io;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
+use crate::validate::Validate;
 use crate::{Admin, SchemaRepository, StreamConfigFile};
 
 /// Publishes schemas and stream configuration to an Eventstar.
@@ -23,6 +26,7 @@ enum Command {
     /// Stream configuration.
     #[command(subcommand)]
     Stream(StreamCommand),
+    Validate(Validate),
 }
 
 #[derive(Debug, Subcommand)]
@@ -62,7 +66,8 @@ struct Target {
 
 impl Arguments {
     /// Runs the command, reporting progress on standard error.
-    pub fn run(self) -> Result<()> {
+    pub fn run(self) -> Result<ExitCode> {
+        let (out, log) = (&mut io::stdout().lock(), &mut io::stderr());
         let progress = &mut |line: &str| eprintln!("{line}");
         match self.command {
             Command::Schema(SchemaCommand::Publish {
@@ -89,7 +94,8 @@ impl Arguments {
                 let published = Admin::new(&target.to, &target.token)?.publish_streams(&config)?;
                 println!("stream configuration: {published}");
             }
+            Command::Validate(command) => return command.run(out, log),
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -4,14 +4,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use eventstar_stream_config::StreamConfigs;
 use serde_json::{Map, Value};
 
+use crate::place::line_of;
 use crate::yaml::{check_json, yaml_to_json};
 
 /// A map of stream name to settings, or `{"defaults": {…}, "streams": {…}}`, read from JSON or YAML.
 #[derive(Debug)]
 pub struct StreamConfigFile {
     path: PathBuf,
+    text: String,
+    is_json: bool,
     json: String,
     value: Map<String, Value>,
 }
@@ -22,8 +26,9 @@ impl StreamConfigFile {
         let shown = path.display();
         let text = fs::read_to_string(path).with_context(|| format!("{shown}: cannot be read"))?;
         let named_json = path.extension().is_some_and(|extension| extension == "json");
-        let json = if named_json || text.trim_start().starts_with('{') {
-            check_json(&text).map(|()| text)
+        let is_json = named_json || text.trim_start().starts_with('{');
+        let json = if is_json {
+            check_json(&text).map(|()| text.clone())
         } else {
             yaml_to_json(&text)
         };
@@ -35,13 +40,16 @@ impl StreamConfigFile {
         };
         let config = Self {
             path: path.to_owned(),
+            text,
+            is_json,
             json,
             value,
         };
         if let Some((name, _)) = config.streams().find(|(_, settings)| !settings.is_object()) {
+            let pointer = config.pointer(name);
             bail!(
-                "{shown}: /{}: the settings of a stream must be a map",
-                name.replace('~', "~0").replace('/', "~1")
+                "{}: {pointer}: the settings of a stream must be a map",
+                config.place(&pointer)
             );
         }
         Ok(config)
@@ -50,6 +58,29 @@ impl StreamConfigFile {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The streams as the edge reads them.
+    ///
+    /// # Errors
+    /// The first place that is wrong, with file, line and pointer.
+    pub fn parse(&self) -> Result<StreamConfigs> {
+        StreamConfigs::parse(&Value::Object(self.value.clone())).map_err(|error| {
+            anyhow::anyhow!(
+                "{}: {}: {}",
+                self.place(&error.pointer),
+                error.pointer,
+                error.message
+            )
+        })
+    }
+
+    /// `FILE:LINE` of a JSON pointer; of the nearest place above it that the file has.
+    pub(crate) fn place(&self, pointer: &str) -> String {
+        match line_of(&self.text, self.is_json, pointer) {
+            Some(line) => format!("{}:{line}", self.path.display()),
+            None => self.path.display().to_string(),
+        }
     }
 
     /// The JSON text to publish.
@@ -64,20 +95,29 @@ impl StreamConfigFile {
 
     /// Names and settings, in file order. Defaults are not merged in.
     pub fn streams(&self) -> impl Iterator<Item = (&str, &Value)> {
-        // The nested form is the one whose only members are these two.
-        let nested = match self.value.get("streams") {
-            Some(Value::Object(streams))
-                if self.value.keys().all(|key| key == "streams" || key == "defaults") =>
-            {
-                Some(streams)
-            }
-            _ => None,
-        };
-        nested
+        nested(&self.value)
             .unwrap_or(&self.value)
             .iter()
             .map(|(name, settings)| (name.as_str(), settings))
     }
+
+    /// The JSON pointer of a stream.
+    pub(crate) fn pointer(&self, stream: &str) -> String {
+        let base = nested(&self.value).map_or("", |_| "/streams");
+        format!("{base}/{}", escape(stream))
+    }
+}
+
+/// The streams of the nested form, which is the one whose only members are `streams` and `defaults`.
+pub(crate) fn nested(config: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    let streams = config.get("streams")?.as_object()?;
+    let is_nested = config.keys().all(|key| key == "streams" || key == "defaults");
+    is_nested.then_some(streams)
+}
+
+/// A member's name as a segment of a JSON pointer.
+pub(crate) fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]
@@ -117,7 +157,13 @@ mod tests {
         assert!(error.contains("streams.json: the root must be a map"), "{error}");
         let error = format!("{:#}", read("streams.yaml", "page.view: 5\n").unwrap_err());
         assert!(
-            error.contains("/page.view: the settings of a stream must be a map"),
+            error.contains("streams.yaml:1: /page.view: the settings of a stream must be a map"),
+            "{error}"
+        );
+        let config = read("streams.yaml", "a: {}\nb:\n  topics: x\n").unwrap();
+        let error = config.parse().err().unwrap().to_string();
+        assert!(
+            error.contains("streams.yaml:3: /b/topics: expected an array of strings"),
             "{error}"
         );
     }
