@@ -4,11 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-use crate::{SchemaRepository, SchemaVersion, StreamConfigFile};
+use crate::diff::diff;
+use crate::{SchemaVersion, StreamConfigFile};
 
 /// At most this many schemas in one request: the route's own limit.
 const MAX_BATCH: usize = 100;
@@ -34,6 +36,37 @@ pub struct PublishedSchemas {
     pub published: u64,
     /// How many were there already.
     pub unchanged: u64,
+}
+
+/// What publishing schemas would do.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct SchemaPlan {
+    /// The schema URIs that are new.
+    pub(crate) new: Vec<String>,
+    /// How many are there already.
+    pub(crate) unchanged: usize,
+    /// The schema URIs under which something else is published.
+    pub(crate) conflicting: Vec<String>,
+}
+
+/// A version of the stream configuration.
+#[derive(Debug)]
+pub(crate) struct PublishedConfig {
+    pub(crate) version: u64,
+    pub(crate) config: Map<String, Value>,
+}
+
+/// An entry of the stream configuration's history.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ConfigVersion {
+    pub(crate) version: u64,
+    /// Milliseconds since the epoch.
+    pub(crate) published: u64,
+}
+
+#[derive(Deserialize)]
+struct History {
+    versions: Vec<ConfigVersion>,
 }
 
 /// What publishing the stream configuration did.
@@ -78,70 +111,151 @@ impl Admin {
         })
     }
 
-    /// Publishes every version of a repository, telling `progress` about each batch.
+    /// Publishes schema versions, telling `progress` after each batch how many are done.
+    ///
+    /// # Errors
+    /// The first refusal. The batches before it are published: publishing again goes on behind them.
     pub fn publish_schemas(
         &self,
         repository: &str,
-        schemas: &SchemaRepository,
-        progress: &mut dyn FnMut(&str),
+        schemas: &[SchemaVersion],
+        progress: &mut dyn FnMut(usize),
     ) -> Result<PublishedSchemas> {
-        let url = format!("{}/admin/v1/repositories/{repository}/schemas", self.base);
-        let total = schemas.schemas().len();
+        let url = self.schemas_url(repository);
         let mut done = 0;
         let mut sum = PublishedSchemas::default();
-        for batch in batches(schemas.schemas()) {
-            let items: Vec<Value> = batch.iter().map(item).collect();
-            let body = json!({ "schemas": items }).to_string();
-            let (status, text) = self.put(&url, &body, None)?;
-            if status != StatusCode::OK {
-                bail!("{}", refusal(status, &text, batch));
-            }
-            let answer: Value =
-                serde_json::from_str(&text).with_context(|| format!("{url} answered {text}"))?;
+        for batch in batches(schemas) {
+            let answer = self.put_schemas(&url, batch)?;
             sum.published += number(&answer, "published");
             sum.unchanged += number(&answer, "unchanged");
             done += batch.len();
-            progress(&format!("{repository}: {done} of {total} schemas"));
+            progress(done);
         }
         Ok(sum)
     }
 
+    /// What publishing schema versions would do, telling `progress` after each batch how many are compared.
+    pub(crate) fn plan_schemas(
+        &self,
+        repository: &str,
+        schemas: &[SchemaVersion],
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<SchemaPlan> {
+        let url = format!("{}?dry_run=true", self.schemas_url(repository));
+        let mut done = 0;
+        let mut plan = SchemaPlan::default();
+        for batch in batches(schemas) {
+            let answer = self.put_schemas(&url, batch)?;
+            let part: SchemaPlan = serde_json::from_value(answer)
+                .with_context(|| format!("{url} answers no plan: is an older release deployed?"))?;
+            plan.new.extend(part.new);
+            plan.unchanged += part.unchanged;
+            plan.conflicting.extend(part.conflicting);
+            done += batch.len();
+            progress(done);
+        }
+        Ok(plan)
+    }
+
+    fn schemas_url(&self, repository: &str) -> String {
+        format!("{}/admin/v1/repositories/{repository}/schemas", self.base)
+    }
+
+    fn put_schemas(&self, url: &str, batch: &[SchemaVersion]) -> Result<Value> {
+        let items: Vec<Value> = batch.iter().map(item).collect();
+        let body = json!({ "schemas": items }).to_string();
+        let (status, text) = self.put(url, &body, None)?;
+        if status != StatusCode::OK {
+            bail!("{}", refusal(status, &text, batch));
+        }
+        serde_json::from_str(&text).with_context(|| format!("{url} answered {text}"))
+    }
+
     /// Publishes a stream configuration in place of the current one, unless they are the same.
     pub fn publish_streams(&self, config: &StreamConfigFile) -> Result<PublishedStreams> {
-        let url = format!("{}/admin/v1/stream-configs", self.base);
-        let answer = self.agent.get(&url).header("authorization", self.bearer()).call();
-        let mut answer = answer.with_context(|| format!("{url} cannot be reached"))?;
-        let etag = answer
-            .headers()
-            .get("etag")
-            .and_then(|etag| etag.to_str().ok())
-            .map(str::to_owned);
-        let text = read(&mut answer)?;
-        let condition = match (answer.status(), etag) {
-            (StatusCode::OK, Some(etag)) => {
-                if same_config(&text, config) {
-                    return Ok(PublishedStreams::Unchanged);
-                }
-                ("if-match", etag)
-            }
-            (StatusCode::NOT_FOUND, _) => ("if-none-match", "*".to_owned()),
-            (status, _) => bail!("{url} answered {status}: {}", detail(&text)),
-        };
-        let (status, text) = self.put(&url, config.json(), Some((condition.0, &condition.1)))?;
+        let current = self.stream_config(None)?;
+        if current
+            .as_ref()
+            .is_some_and(|current| diff(&current.config, config.value()).is_empty())
+        {
+            return Ok(PublishedStreams::Unchanged);
+        }
+        let version = self.replace_streams(config, current.map_or(0, |current| current.version))?;
+        Ok(PublishedStreams::Version(version))
+    }
+
+    /// Publishes a stream configuration in place of `version`, 0 for none; returns the new version.
+    pub(crate) fn replace_streams(&self, config: &StreamConfigFile, version: u64) -> Result<u64> {
+        let url = self.streams_url("");
+        let (status, text) = self.put(&url, config.json(), Some(condition(version)))?;
         let shown = config.path().display();
         match status {
-            StatusCode::OK => {
-                let answer: Value =
-                    serde_json::from_str(&text).with_context(|| format!("{url} answered {text}"))?;
-                Ok(PublishedStreams::Version(number(&answer, "version")))
-            }
+            StatusCode::OK => new_version(&url, &text),
             StatusCode::PRECONDITION_FAILED => bail!("{shown}: somebody else published meanwhile: try again"),
             StatusCode::BAD_REQUEST => bail!("{shown}: {}", detail(&text)),
             status => bail!("{shown}: {url} answered {status}: {}", detail(&text)),
         }
     }
 
-    fn put(&self, url: &str, body: &str, condition: Option<(&str, &str)>) -> Result<(StatusCode, String)> {
+    /// Publishes the config of `earlier` once more, in place of `version`; returns the new version.
+    pub(crate) fn rollback_streams(&self, earlier: u64, version: u64) -> Result<u64> {
+        let url = self.streams_url(&format!("/rollback?version={earlier}"));
+        let (name, value) = condition(version);
+        let request = self.agent.post(&url).header("authorization", self.bearer());
+        let answer = request.header(name, value).send_empty();
+        let mut answer = answer.with_context(|| format!("{url} cannot be reached"))?;
+        let text = read(&mut answer)?;
+        match answer.status() {
+            StatusCode::OK => new_version(&url, &text),
+            StatusCode::PRECONDITION_FAILED => bail!("somebody else published meanwhile: try again"),
+            status => bail!("{url} answered {status}: {}", detail(&text)),
+        }
+    }
+
+    /// A version of the published stream configuration, the current one for `None`; `None` where there is none.
+    pub(crate) fn stream_config(&self, version: Option<u64>) -> Result<Option<PublishedConfig>> {
+        let url = match version {
+            None => self.streams_url(""),
+            Some(version) => self.streams_url(&format!("?version={version}")),
+        };
+        let (status, etag, text) = self.get(&url)?;
+        match (status, etag.and_then(|etag| etag.trim_matches('"').parse().ok())) {
+            (StatusCode::OK, Some(version)) => {
+                let config = serde_json::from_str(&text)
+                    .with_context(|| format!("{url} answers no stream configuration"))?;
+                Ok(Some(PublishedConfig { version, config }))
+            }
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, _) => bail!("{url} answered {status}: {}", detail(&text)),
+        }
+    }
+
+    /// The versions of the stream configuration, newest first.
+    pub(crate) fn stream_history(&self) -> Result<Vec<ConfigVersion>> {
+        let url = self.streams_url("/history");
+        match self.get(&url)? {
+            (StatusCode::OK, _, text) => {
+                let history: History =
+                    serde_json::from_str(&text).with_context(|| format!("{url} answers no history"))?;
+                Ok(history.versions)
+            }
+            (status, _, text) => bail!("{url} answered {status}: {}", detail(&text)),
+        }
+    }
+
+    fn streams_url(&self, below: &str) -> String {
+        format!("{}/admin/v1/stream-configs{below}", self.base)
+    }
+
+    fn get(&self, url: &str) -> Result<(StatusCode, Option<String>, String)> {
+        let answer = self.agent.get(url).header("authorization", self.bearer()).call();
+        let mut answer = answer.with_context(|| format!("{url} cannot be reached"))?;
+        let etag = answer.headers().get("etag").and_then(|etag| etag.to_str().ok());
+        let etag = etag.map(str::to_owned);
+        Ok((answer.status(), etag, read(&mut answer)?))
+    }
+
+    fn put(&self, url: &str, body: &str, condition: Option<(&str, String)>) -> Result<(StatusCode, String)> {
         let mut request = self.agent.put(url).header("authorization", self.bearer());
         if let Some((name, value)) = condition {
             request = request.header(name, value);
@@ -154,6 +268,19 @@ impl Admin {
     fn bearer(&self) -> String {
         format!("Bearer {}", self.token)
     }
+}
+
+/// The header that makes a publish depend on the version that is current, 0 for none.
+fn condition(version: u64) -> (&'static str, String) {
+    match version {
+        0 => ("if-none-match", "*".to_owned()),
+        version => ("if-match", format!("\"{version}\"")),
+    }
+}
+
+fn new_version(url: &str, text: &str) -> Result<u64> {
+    let answer: Value = serde_json::from_str(text).with_context(|| format!("{url} answered {text}"))?;
+    Ok(number(&answer, "version"))
 }
 
 fn read(answer: &mut Response<Body>) -> Result<String> {
@@ -196,19 +323,6 @@ fn batches(schemas: &[SchemaVersion]) -> Vec<&[SchemaVersion]> {
         rest = others;
     }
     batches
-}
-
-/// Whether what is published says the same as the file, in either of the two shapes.
-fn same_config(published: &str, config: &StreamConfigFile) -> bool {
-    let Ok(Value::Object(published)) = serde_json::from_str(published) else {
-        return false;
-    };
-    let bare = published.get("streams").and_then(Value::as_object);
-    let no_defaults = published
-        .get("defaults")
-        .and_then(Value::as_object)
-        .is_none_or(Map::is_empty);
-    published == *config.value() || no_defaults && bare == Some(config.value())
 }
 
 /// The server's refusal with the file it is about, as far as the answer tells.

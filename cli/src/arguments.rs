@@ -1,18 +1,33 @@
 //! The command line.
 
-use std::io;
-use std::path::PathBuf;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
+use crate::schema_publish::SchemaPublish;
+use crate::stream_command::StreamCommand;
 use crate::validate::Validate;
-use crate::{Admin, SchemaRepository, StreamConfigFile};
 
-/// Publishes schemas and stream configuration to an Eventstar.
+/// Publishes schemas and stream config to an Eventstar, and checks them, and events, before.
 #[derive(Debug, Parser)]
-#[command(name = "eventstar", version)]
+#[command(
+    name = "eventstar",
+    version,
+    after_help = "\
+Examples:
+  eventstar schema publish --to https://events.example.org --repository primary schemas/jsonschema
+  eventstar stream lint --schemas schemas/jsonschema streams.yaml
+  eventstar stream publish --profile production streams.yaml
+  eventstar stream history --profile production
+  eventstar stream rollback --profile production 7
+  eventstar validate events.ndjson --schemas schemas/jsonschema --streams streams.yaml
+  eventstar completions bash > ~/.local/share/bash-completion/completions/eventstar
+
+`eventstar help COMMAND` tells more of each. The admin token comes from EVENTSTAR_ADMIN_TOKEN or a profile."
+)]
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -20,82 +35,111 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Schema repositories.
+    /// Schema repositories: publishing.
     #[command(subcommand)]
     Schema(SchemaCommand),
-    /// Stream configuration.
     #[command(subcommand)]
     Stream(StreamCommand),
     Validate(Validate),
+    Completions(Completions),
 }
 
 #[derive(Debug, Subcommand)]
 enum SchemaCommand {
-    /// Publishes every materialized version below DIR. Published versions are immutable.
-    Publish {
-        #[command(flatten)]
-        target: Target,
-        /// Name of the repository on the server.
-        #[arg(long, value_name = "NAME")]
-        repository: String,
-        /// Base folder of the schema repository, such as `jsonschema`.
-        dir: PathBuf,
-    },
+    Publish(SchemaPublish),
 }
 
-#[derive(Debug, Subcommand)]
-enum StreamCommand {
-    /// Publishes FILE (JSON or YAML) as the next version of the stream configuration.
-    Publish {
-        #[command(flatten)]
-        target: Target,
-        /// Map of stream name to settings.
-        file: PathBuf,
-    },
-}
-
+/// Writes the completions of a shell.
 #[derive(Debug, Args)]
-struct Target {
-    /// Base URL of the server, such as `http://127.0.0.1:8787`.
-    #[arg(long, value_name = "URL")]
-    to: String,
-    /// Admin token.
-    #[arg(long, env = "EVENTSTAR_ADMIN_TOKEN", hide_env_values = true)]
-    token: String,
+#[command(after_help = "\
+Examples:
+  eventstar completions bash > ~/.local/share/bash-completion/completions/eventstar
+  eventstar completions zsh > ~/.zfunc/_eventstar
+  eventstar completions fish > ~/.config/fish/completions/eventstar.fish")]
+struct Completions {
+    shell: Shell,
+}
+
+impl Completions {
+    fn run(&self, out: &mut dyn Write) {
+        clap_complete::generate(self.shell, &mut Arguments::command(), "eventstar", out);
+    }
 }
 
 impl Arguments {
-    /// Runs the command, reporting progress on standard error.
+    /// Runs the command: what was asked for goes to standard output, all else to standard error.
+    ///
+    /// # Errors
+    /// What kept it from being done; what a check found is no error, but the exit code.
     pub fn run(self) -> Result<ExitCode> {
-        let (out, log) = (&mut io::stdout().lock(), &mut io::stderr());
-        let progress = &mut |line: &str| eprintln!("{line}");
+        let (out, log) = (&mut io::stdout(), &mut io::stderr());
         match self.command {
-            Command::Schema(SchemaCommand::Publish {
-                target,
-                repository,
-                dir,
-            }) => {
-                let schemas = SchemaRepository::read(&dir)?;
-                for warning in schemas.warnings() {
-                    progress(&format!("warning: {warning}"));
-                }
-                let published = Admin::new(&target.to, &target.token)?.publish_schemas(
-                    &repository,
-                    &schemas,
-                    progress,
-                )?;
-                println!(
-                    "{repository}: {} published, {} unchanged",
-                    published.published, published.unchanged
-                );
-            }
-            Command::Stream(StreamCommand::Publish { target, file }) => {
-                let config = StreamConfigFile::read(&file)?;
-                let published = Admin::new(&target.to, &target.token)?.publish_streams(&config)?;
-                println!("stream configuration: {published}");
-            }
+            Command::Schema(SchemaCommand::Publish(command)) => command.run(out, log)?,
+            Command::Stream(command) => return command.run(out, log),
             Command::Validate(command) => return command.run(out, log),
+            Command::Completions(command) => command.run(out),
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            let leaf = command.get_subcommands().next().is_none();
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert!(
+                !leaf || help.contains("Example"),
+                "{} has no example",
+                command.get_name()
+            );
+            command.get_subcommands().for_each(check);
+        }
+        Arguments::command().debug_assert();
+        check(&Arguments::command());
+    }
+
+    #[test]
+    fn examples_of_the_help_are_commands() {
+        fn examples(command: &clap::Command, found: &mut Vec<String>) {
+            let help = command
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let lines = help
+                .lines()
+                .filter_map(|line| line.find("eventstar ").and_then(|at| line.get(at..)));
+            found.extend(
+                lines
+                    .filter(|line| !line.starts_with("eventstar help"))
+                    .map(str::to_owned),
+            );
+            command
+                .get_subcommands()
+                .for_each(|command| examples(command, found));
+        }
+        let mut found = Vec::new();
+        examples(&Arguments::command(), &mut found);
+        assert!(found.len() > 15, "{found:?}");
+        for example in found {
+            let words = example.split(" > ").next().unwrap_or_default().split(' ');
+            assert!(Arguments::try_parse_from(words).is_ok(), "{example}");
+        }
+    }
+
+    #[test]
+    fn completions_name_the_commands() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut out = Vec::new();
+            Completions { shell }.run(&mut out);
+            assert!(String::from_utf8(out).unwrap().contains("rollback"), "{shell}");
+        }
     }
 }

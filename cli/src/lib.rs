@@ -3,9 +3,18 @@
 
 mod admin;
 mod arguments;
+mod diff;
+#[cfg(test)]
+mod fake;
+mod import;
+mod lint;
 mod place;
+mod progress;
+mod schema_publish;
 mod schema_repository;
+mod stream_command;
 mod stream_config;
+mod target;
 mod validate;
 mod yaml;
 

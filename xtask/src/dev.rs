@@ -109,7 +109,9 @@ impl Content {
             for warning in schemas.warnings() {
                 eprintln!("    warning: {warning}");
             }
-            admin.publish_schemas(name, schemas, &mut |line| eprintln!("    {line}"))?;
+            let total = schemas.schemas().len();
+            let progress = &mut |done| eprintln!("    {name}: {done} of {total} schemas");
+            admin.publish_schemas(name, schemas.schemas(), progress)?;
         }
         eprintln!(
             "    stream configuration: {}",

@@ -125,7 +125,7 @@ impl Content {
     pub(super) fn publish(&self, base_url: &str, admin_token: &str) -> Result<()> {
         let admin = Admin::new(base_url, admin_token)?;
         let (name, schemas) = &self.repository;
-        admin.publish_schemas(name, schemas, &mut |_| {})?;
+        admin.publish_schemas(name, schemas.schemas(), &mut |_| {})?;
         admin.publish_streams(&self.streams)?;
         Ok(())
     }
