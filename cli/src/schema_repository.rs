@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use eventstar_event::SchemaUri;
 use eventstar_validation::Schema;
 use serde_json::Value;
 
@@ -35,6 +36,12 @@ impl SchemaVersion {
     /// The URI events name in `$schema`.
     pub fn uri(&self) -> String {
         format!("/{}/{}", self.title, self.version)
+    }
+
+    /// The URI the schema calls itself by (`$id`), where that is one.
+    pub(crate) fn own_uri(&self) -> Option<SchemaUri> {
+        let json: Value = serde_json::from_str(&self.json).ok()?;
+        SchemaUri::parse(json.get("$id")?.as_str()?).ok()
     }
 
     /// The first object among the schema's `examples`.

@@ -148,11 +148,14 @@ struct Schemas {
 }
 
 impl Schemas {
+    /// The titles of all schemas, and those that they call themselves by (`$id`): a stream may name either.
     fn titles(&self) -> Result<Option<HashSet<String>>> {
         let mut titles = HashSet::new();
         for dir in &self.schemas {
-            let repository = SchemaRepository::read(dir)?;
-            titles.extend(repository.schemas().iter().map(|schema| schema.title.clone()));
+            for schema in SchemaRepository::read(dir)?.schemas() {
+                titles.insert(schema.title.clone());
+                titles.extend(schema.own_uri().map(|uri| uri.title().to_owned()));
+            }
         }
         Ok((!self.schemas.is_empty()).then_some(titles))
     }

@@ -173,9 +173,18 @@ fn versions_are_listed_read_compared_and_gone_back_to() {
 fn findings_have_file_line_and_pointer_and_decide_the_exit_code() {
     let world = World::new();
     fs::create_dir_all(world.dir.path().join("schemas/x")).unwrap();
-    fs::write(world.dir.path().join("schemas/x/1.0.0.yaml"), "title: x\n").unwrap();
+    fs::write(
+        world.dir.path().join("schemas/x/1.0.0.yaml"),
+        "title: x\n$id: /moved/1.0.0\n",
+    )
+    .unwrap();
     for (text, strict, expected) in [
         (ONE, true, "streams.yaml: 0 errors, 0 warnings\n"),
+        (
+            "a: {schema_title: moved}\n",
+            true,
+            "streams.yaml: 0 errors, 0 warnings\n",
+        ),
         (
             "a:\n  schema_title: x\n  acept: log\n",
             false,

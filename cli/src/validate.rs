@@ -17,7 +17,7 @@ use eventstar_stream_config::{Stream, StreamConfigs};
 use eventstar_validation::Schema;
 use serde_json::Value;
 
-use crate::{SchemaRepository, SchemaVersion, StreamConfigFile};
+use crate::{SchemaRepository, StreamConfigFile};
 
 /// Largest event that intake takes, in bytes of its compact text.
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
@@ -124,8 +124,8 @@ impl Rules {
         }
         // A schema that calls itself otherwise than its place is found by that name too, unless another one lies there.
         for (at, schema) in (first..).zip(repository.schemas()) {
-            if let Some(uri) = own_uri(schema) {
-                self.by_uri.entry(uri).or_insert(at);
+            if let Some(uri) = schema.own_uri() {
+                self.by_uri.entry(uri.to_string()).or_insert(at);
             }
         }
         self.schemas
@@ -214,12 +214,6 @@ impl Rules {
             None => Ok(()),
         }
     }
-}
-
-fn own_uri(schema: &SchemaVersion) -> Option<String> {
-    let json: Value = serde_json::from_str(&schema.json).ok()?;
-    let uri = SchemaUri::parse(json.get("$id")?.as_str()?).ok()?;
-    Some(uri.to_string())
 }
 
 fn unreadable(error: &JsonError) -> String {

@@ -18,9 +18,9 @@ const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz.-_0123456789ABCDEFGHIJKLMNOP
 /// A shortest stream name that both patterns match (`/body/modifiers`); `None` where there is none, or none is found.
 pub(super) fn common_name(one: &str, other: &str) -> Option<String> {
     let (one, other) = (automaton(one)?, automaton(other)?);
-    let first = (Side::start(&one)?, Side::start(&other)?);
+    let first: Pair = (Side::start(&one)?, Side::start(&other)?);
     // How each pair was reached: from which, by which letter.
-    let mut reached: HashMap<(Side, Side), Option<((Side, Side), u8)>> = HashMap::from([(first, None)]);
+    let mut reached: HashMap<Pair, Option<(Pair, u8)>> = HashMap::from([(first, None)]);
     let mut queue = VecDeque::from([first]);
     while let Some(pair) = queue.pop_front() {
         // No name is empty.
@@ -52,6 +52,7 @@ pub(super) fn common_name(one: &str, other: &str) -> Option<String> {
 }
 
 type Automata = DFA<Vec<u32>>;
+type Pair = (Side, Side);
 
 fn automaton(pattern: &str) -> Option<Automata> {
     let (body, modifiers) = pattern.strip_prefix('/')?.rsplit_once('/')?;
