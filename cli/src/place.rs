@@ -3,7 +3,8 @@
 //! Neither parser tells places of values, but both tell the place of an error: the text is read up to the value that is looked
 //! for, and refused there.
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, fs};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -32,6 +33,18 @@ pub(crate) fn line_of(text: &str, is_json: bool, pointer: &str) -> Option<usize>
                 .map(|location| location.line())
         }
     })
+}
+
+/// `FILE:LINE` of the value at a JSON pointer in a file; the file alone where the line is not known.
+pub(crate) fn place_in(path: &Path, pointer: &str) -> String {
+    let line = fs::read_to_string(path).ok().and_then(|text| {
+        let named_json = path.extension().is_some_and(|extension| extension == "json");
+        line_of(&text, named_json || text.trim_start().starts_with('{'), pointer)
+    });
+    match line {
+        Some(line) => format!("{}:{line}", path.display()),
+        None => path.display().to_string(),
+    }
 }
 
 /// What the error at the value says: no text has it in it by chance.

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use eventstar_validation::Schema;
 
-use crate::place::line_of;
+use crate::place::place_in;
 use crate::progress::Progress;
 use crate::target::Target;
 use crate::{SchemaRepository, SchemaVersion};
@@ -106,14 +106,7 @@ fn compile(schemas: &[SchemaVersion]) -> Result<()> {
         .iter()
         .filter_map(|schema| {
             let error = Schema::compile(&schema.json).err()?;
-            let path = schema.path.display();
-            // Where there is a JSON form, that is the file read.
-            let is_json = schema.yaml.is_none() || schema.path.extension().is_some_and(|form| form == "json");
-            let text = schema.yaml.as_ref().filter(|_| !is_json).unwrap_or(&schema.json);
-            let place = match line_of(text, is_json, &error.pointer) {
-                Some(line) => format!("{path}:{line}"),
-                None => path.to_string(),
-            };
+            let place = place_in(&schema.path, &error.pointer);
             Some(format!("{place}: {error}"))
         })
         .collect();

@@ -9,6 +9,7 @@ use eventstar_event::SchemaUri;
 use eventstar_validation::Schema;
 use serde_json::Value;
 
+use crate::place::place_in;
 use crate::yaml::{check_json, yaml_to_json};
 
 /// Folders deeper than this are taken for a symlink loop.
@@ -283,7 +284,10 @@ fn check_root(title: &str, version: &str, path: &Path, json: &str) -> Result<Vec
     };
     match root.get("title") {
         Some(Value::String(own)) if own == title => {}
-        Some(own) => bail!("{shown}: /title is {own}, but its folder says \"{title}\": make them equal"),
+        Some(own) => bail!(
+            "{}: /title is {own}, but its folder says \"{title}\": make them equal",
+            place_in(path, "/title")
+        ),
         None => bail!("{shown}: /title is missing: it must be \"{title}\", as its folder says"),
     }
     let mut warnings = Vec::new();
@@ -292,13 +296,15 @@ fn check_root(title: &str, version: &str, path: &Path, json: &str) -> Result<Vec
         && id.as_str().is_none_or(|id| !id.ends_with(&uri))
     {
         warnings.push(format!(
-            "{shown}: /$id is {id}, but the schema lies at {uri}: events may name it by either"
+            "{}: /$id is {id}, but the schema lies at {uri}: events may name it by either",
+            place_in(path, "/$id")
         ));
     }
-    // What the compiler refuses is told by the server, for all schemas at once.
+    // What the compiler refuses is told before publishing, for all schemas at once.
     if let Some(error) = Schema::compile(json).ok().and_then(|schema| schema.insecurity()) {
         warnings.push(format!(
-            "{shown}: {error}. Intake takes no events of this schema unless ALLOW_INSECURE_SCHEMAS is set"
+            "{}: {error}. Intake takes no events of this schema unless ALLOW_INSECURE_SCHEMAS is set",
+            place_in(path, &error.pointer)
         ));
     }
     Ok(warnings)

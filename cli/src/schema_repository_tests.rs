@@ -112,7 +112,7 @@ fn every_broken_file_is_named_with_its_place() {
     for expected in [
         "a/1.0.0.yaml: not valid YAML",
         "b/1.0.0.json: not valid JSON",
-        "c/1.0.0.yaml: /title is \"d\", but its folder says \"c\"",
+        "c/1.0.0.yaml:1: /title is \"d\", but its folder says \"c\"",
         "e/1.0.0.yaml: the root of a schema must be an object",
         "f/1.0.0.yaml: is empty",
         "g/1.0.0.yaml: not valid YAML: x: /x/y: the member appears twice",
@@ -139,7 +139,7 @@ fn a_schema_that_strangers_could_make_slow_is_a_warning_that_says_where() {
     assert_eq!(repository.warnings().len(), 1);
     assert!(
         repository.warnings()[0]
-            .contains("at /properties/b: not secure: \"maxLength\" is a required property"),
+            .contains("1.0.0.yaml:4: at /properties/b: not secure: \"maxLength\" is a required property"),
         "{:?}",
         repository.warnings()
     );
