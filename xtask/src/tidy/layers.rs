@@ -62,6 +62,7 @@ impl Layer {
         Some(match package {
             "eventstar-event"
             | "eventstar-log"
+            | "eventstar-schema-compatibility"
             | "eventstar-sse"
             | "eventstar-stream-config"
             | "eventstar-validation" => Pure,
