@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::schema_check::SchemaCheck;
 use crate::schema_publish::SchemaPublish;
 use crate::stream_command::StreamCommand;
 use crate::validate::Validate;
@@ -18,6 +19,7 @@ use crate::validate::Validate;
     version,
     after_help = "\
 Examples:
+  eventstar schema check schemas-event-primary
   eventstar schema publish --to https://events.example.org --repository primary schemas/jsonschema
   eventstar stream lint --schemas schemas/jsonschema streams.yaml
   eventstar stream publish --profile production streams.yaml
@@ -46,6 +48,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum SchemaCommand {
+    Check(SchemaCheck),
     Publish(SchemaPublish),
 }
 
@@ -74,6 +77,7 @@ impl Arguments {
     pub fn run(self) -> Result<ExitCode> {
         let (out, log) = (&mut io::stdout(), &mut io::stderr());
         match self.command {
+            Command::Schema(SchemaCommand::Check(command)) => return command.run(out),
             Command::Schema(SchemaCommand::Publish(command)) => command.run(out, log)?,
             Command::Stream(command) => return command.run(out, log),
             Command::Validate(command) => return command.run(out, log),

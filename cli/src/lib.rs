@@ -1,5 +1,5 @@
 //! The `eventstar` command as a library: reads schema repositories and stream configuration from disk and
-//! publishes them through the admin routes of a running Eventstar; checks events offline.
+//! publishes them through the admin routes of a running Eventstar; checks repositories and events offline.
 
 mod admin;
 mod arguments;
@@ -10,6 +10,7 @@ mod import;
 mod lint;
 mod place;
 mod progress;
+mod schema_check;
 mod schema_publish;
 mod schema_repository;
 mod stream_command;
@@ -20,5 +21,8 @@ mod yaml;
 
 pub use admin::{Admin, PublishedSchemas, PublishedStreams};
 pub use arguments::Arguments;
+pub use schema_check::{
+    Compatibility, CounterExample, Format, Problem, Report, Severity, Status, check_schemas,
+};
 pub use schema_repository::{SchemaRepository, SchemaVersion};
 pub use stream_config::StreamConfigFile;

@@ -122,7 +122,8 @@ impl SchemaRepository {
     }
 }
 
-type Number = [u64; 3];
+/// Major, minor and patch of a version.
+pub(crate) type Number = [u64; 3];
 type Versions = BTreeMap<(String, Number), Forms>;
 
 /// The files that hold one version.
@@ -178,7 +179,7 @@ fn collect(dir: &Path, title: &str, depth: usize, versions: &mut Versions, probl
 }
 
 /// `1.2.3.yaml` → its numbers and `yaml`; `None` for `current.yaml`, `latest` and every other file.
-fn version_file(name: &str) -> Option<(Number, &str)> {
+pub(crate) fn version_file(name: &str) -> Option<(Number, &str)> {
     let (stem, extension) = match name.rsplit_once('.') {
         Some((stem, extension @ ("json" | "yaml" | "yml"))) => (stem, extension),
         _ => (name, ""),

@@ -43,6 +43,11 @@ pub(crate) fn check_json(text: &str) -> Result<(), Malformed> {
     .map_err(|error| Malformed(format!("not valid JSON: {error}")))
 }
 
+/// A member name as a token of a JSON pointer.
+pub(crate) fn token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// Where in the document a value stands; shown in errors as a JSON pointer.
 enum Pointer<'a> {
     Root,
@@ -55,11 +60,7 @@ impl fmt::Display for Pointer<'_> {
         match self {
             Self::Root => Ok(()),
             Self::Member(parent, name) => {
-                write!(
-                    formatter,
-                    "{parent}/{}",
-                    name.replace('~', "~0").replace('/', "~1")
-                )
+                write!(formatter, "{parent}/{}", token(name))
             }
             Self::Item(parent, index) => write!(formatter, "{parent}/{index}"),
         }

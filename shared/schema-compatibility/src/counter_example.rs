@@ -1,6 +1,6 @@
 //! Shows an incompatibility: an event that one version accepts and the other refuses, for the reason told.
 
-use eventstar_validation::Schema;
+use eventstar_validation::{AjvError, Schema};
 use serde_json::{Map, Value};
 
 use crate::edit::{Action, Edit, Step};
@@ -34,20 +34,20 @@ pub fn counter_example(incompatibility: &Incompatibility, versions: &Versions<'_
         old_compiled,
         new_compiled,
     } = versions;
-    let (accepting, accepts, refuses) = match incompatibility.direction {
-        Direction::OldOnly => (old, old_compiled, new_compiled),
-        Direction::NewOnly => (new, new_compiled, old_compiled),
+    let (accepting, refusing, accepts, refuses) = match incompatibility.direction {
+        Direction::OldOnly => (old, new, old_compiled, new_compiled),
+        Direction::NewOnly => (new, old, new_compiled, old_compiled),
     };
     let edit = &incompatibility.edit;
-    let mut bases: Vec<Value> = [*old, *new]
+    let mut bases: Vec<Value> = [*accepting, *refusing]
         .iter()
         .filter_map(|schema| schema.get("examples")?.as_array())
         .flatten()
         .filter(|example| example.is_object())
         .cloned()
         .collect();
-    bases.push(minimal(old, old));
-    bases.push(minimal(new, new));
+    bases.push(minimal(accepting, accepting));
+    bases.push(minimal(refusing, refusing));
     // An event that both accept before the edit shows best what the edit does.
     let (mut both, others): (Vec<_>, Vec<_>) = bases
         .into_iter()
@@ -55,18 +55,20 @@ pub fn counter_example(incompatibility: &Incompatibility, versions: &Versions<'_
     both.extend(others);
     for base in &both {
         for (event, pointer) in edited(base, edit, accepting) {
-            let shows = |event: &Value| {
-                accepts.validate(event).is_ok()
-                    && refuses.validate(event).is_err_and(|errors| {
-                        errors.iter().any(|error| {
-                            let there =
-                                starts_at(&pointer, &error.pointer) || starts_at(&error.pointer, &pointer);
-                            there && edit.keyword.is_none_or(|keyword| error.keyword == keyword)
-                        })
-                    })
+            // How many errors the refusing version tells, where the one that is looked for is among them.
+            let shows = |event: &Value| -> Option<usize> {
+                if accepts.validate(event).is_err() {
+                    return None;
+                }
+                let errors = refuses.validate(event).err()?;
+                let is_it = |error: &AjvError| {
+                    (lies_in(&pointer, &error.pointer) || lies_in(&error.pointer, &pointer))
+                        && edit.keyword.is_none_or(|keyword| error.keyword == keyword)
+                };
+                errors.iter().any(is_it).then_some(errors.len())
             };
-            if shows(&event) {
-                return Some(shrunk(event, &shows));
+            if let Some(errors) = shows(&event) {
+                return Some(shrunk(event, errors, &shows));
             }
         }
     }
@@ -74,7 +76,7 @@ pub fn counter_example(incompatibility: &Incompatibility, versions: &Versions<'_
 }
 
 /// Whether a pointer lies at or below another.
-fn starts_at(pointer: &str, above: &str) -> bool {
+fn lies_in(pointer: &str, above: &str) -> bool {
     pointer
         .strip_prefix(above)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -171,8 +173,8 @@ fn members(place: &mut Value) -> Option<&mut Map<String, Value>> {
     place.as_object_mut()
 }
 
-/// Leaves out every member without which the event shows the same.
-fn shrunk(mut event: Value, shows: &dyn Fn(&Value) -> bool) -> Value {
+/// Leaves out every member without which the event shows the same, and nothing else.
+fn shrunk(mut event: Value, mut errors: usize, shows: &dyn Fn(&Value) -> Option<usize>) -> Value {
     let mut pending = vec![String::new()];
     while let Some(pointer) = pending.pop() {
         let names: Vec<String> = match event.pointer(&pointer) {
@@ -184,10 +186,12 @@ fn shrunk(mut event: Value, shows: &dyn Fn(&Value) -> bool) -> Value {
             if let Some(Value::Object(members)) = smaller.pointer_mut(&pointer) {
                 members.shift_remove(&name);
             }
-            if shows(&smaller) {
-                event = smaller;
-            } else {
-                pending.push(format!("{pointer}/{}", token(&name)));
+            match shows(&smaller) {
+                Some(fewer) if fewer <= errors => {
+                    event = smaller;
+                    errors = fewer;
+                }
+                _ => pending.push(format!("{pointer}/{}", token(&name))),
             }
         }
     }

@@ -1,0 +1,261 @@
+//! `eventstar schema check`: what is wrong with a schema repository, before anything of it is published.
+
+mod command;
+mod config;
+mod folder;
+mod lines;
+mod report;
+mod structure;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use eventstar_schema_compatibility::{
+    Case, Direction, Incompatibility, Policy, Versions, compare, counter_example, robustness,
+};
+use eventstar_validation::{Schema, SchemaError, errors_text};
+use serde_json::Value;
+
+pub(crate) use command::SchemaCheck;
+pub use report::{CounterExample, Format, Problem, Report, Severity, Status};
+
+use config::Config;
+use folder::{Folder, Listing, Read, folders, text_of};
+use structure::structure;
+
+use crate::schema_repository::Number;
+
+/// Which events must stay good within a major version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compatibility {
+    /// Events of the old version are events of the new one, and keep the members consumers read.
+    Backward,
+    /// Events of the new version are events of the old one.
+    Forward,
+    /// Both.
+    Full,
+}
+
+impl Compatibility {
+    fn policy(self) -> Policy {
+        match self {
+            Self::Backward => Policy::Backward,
+            Self::Forward => Policy::Forward,
+            Self::Full => Policy::Full,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Backward => "backward",
+            Self::Forward => "forward",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Checks the schema repository in `dir`: its root, with `.jsonschema-tools.yaml`, or its base folder.
+///
+/// # Errors
+/// Where there is no repository, or its configuration cannot be read. What is wrong with schemas is in the report.
+pub fn check_schemas(dir: &Path, compatibility: Compatibility) -> Result<Report> {
+    let config = Config::read(dir)?;
+    let (folders, mut problems) = folders(&config.base, &config);
+    if folders.is_empty() && problems.is_empty() {
+        bail!(
+            "{}: no schemas (`{}` or `x.y.z` files)",
+            config.base.display(),
+            config.file()
+        );
+    }
+    let policy = compatibility.policy();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let per_thread = folders.len().div_ceil(threads).max(1);
+    let checked: Vec<Checked> = std::thread::scope(|scope| {
+        let workers: Vec<_> = folders
+            .chunks(per_thread)
+            .map(|part| {
+                scope.spawn(|| {
+                    part.iter()
+                        .map(|one| check_folder(one, &config, policy))
+                        .collect()
+                })
+            })
+            .collect();
+        let done: Vec<Vec<Checked>> = workers
+            .into_iter()
+            .filter_map(|worker| worker.join().ok())
+            .collect();
+        done.into_iter().flatten().collect()
+    });
+    if checked.len() != folders.len() {
+        bail!("a part of the check ended early");
+    }
+    let mut report = Report {
+        status: Status::Ok,
+        policy: compatibility.name(),
+        schemas: folders.len(),
+        versions: 0,
+        compared: 0,
+        skipped: 0,
+        problems: Vec::new(),
+    };
+    for folder in checked {
+        report.versions += folder.versions;
+        report.compared += folder.compared;
+        report.skipped += folder.skipped;
+        problems.extend(folder.problems);
+    }
+    report.status = if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        Status::Failed
+    } else if problems.is_empty() {
+        Status::Ok
+    } else {
+        Status::NeedsMaterializing
+    };
+    report.problems = problems;
+    Ok(report)
+}
+
+/// What was found in one folder.
+#[derive(Default)]
+struct Checked {
+    problems: Vec<Problem>,
+    versions: usize,
+    compared: usize,
+    skipped: usize,
+}
+
+/// A version, compiled where it can be.
+struct Version<'a> {
+    number: Number,
+    path: PathBuf,
+    read: &'a Read,
+    compiled: Result<Schema, SchemaError>,
+}
+
+impl Version<'_> {
+    fn id(&self) -> &str {
+        self.read
+            .schema
+            .get("$id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+fn check_folder(listing: &Listing, config: &Config, policy: Policy) -> Checked {
+    let mut checked = Checked::default();
+    let folder = Folder::read(listing, &mut checked.problems);
+    checked.problems.extend(structure(&folder, config));
+    let versions: Vec<Version<'_>> = folder
+        .versions()
+        .into_iter()
+        .filter_map(|number| {
+            let (name, read) = folder.version(&text_of(number), config)?;
+            Some(Version {
+                number,
+                path: folder.path.join(name),
+                read,
+                compiled: Schema::compile(&read.json),
+            })
+        })
+        .collect();
+    checked.versions = versions.len();
+    for version in &versions {
+        for fault in robustness(&version.read.schema, version.compiled.as_ref(), config.bounds) {
+            if config.skips(version.id(), fault.case) {
+                checked.skipped += 1;
+                continue;
+            }
+            let name = fault.case.as_str();
+            let problem = Problem::new(Severity::Error, name, &version.path, fault.message, fault.fix);
+            checked
+                .problems
+                .push(problem.at(&version.read.text, &fault.pointer));
+        }
+    }
+    let next_major = versions.last().map_or(1, |last| major(last) + 1);
+    for (old, new) in versions.iter().zip(versions.iter().skip(1)) {
+        if major(old) != major(new) {
+            continue;
+        }
+        checked.compared += 1;
+        for found in compare(&old.read.schema, &new.read.schema) {
+            if !found.breaks(policy) {
+                continue;
+            }
+            if config.skips(new.id(), Case::Compatibility) {
+                checked.skipped += 1;
+                continue;
+            }
+            checked
+                .problems
+                .push(incompatibility(&found, old, new, next_major));
+        }
+    }
+    checked
+}
+
+fn major(version: &Version<'_>) -> u64 {
+    let [major, ..] = version.number;
+    major
+}
+
+fn incompatibility(
+    found: &Incompatibility,
+    old: &Version<'_>,
+    new: &Version<'_>,
+    next_major: u64,
+) -> Problem {
+    let (was, is) = (text_of(old.number), text_of(new.number));
+    let (accepted_by, refused_by, refusing) = match found.direction {
+        Direction::OldOnly => (was.clone(), is.clone(), &new.compiled),
+        Direction::NewOnly => (is.clone(), was.clone(), &old.compiled),
+    };
+    let event = match (&old.compiled, &new.compiled) {
+        (Ok(old_compiled), Ok(new_compiled)) => {
+            let versions = Versions {
+                old: &old.read.schema,
+                new: &new.read.schema,
+                old_compiled,
+                new_compiled,
+            };
+            counter_example(found, &versions)
+        }
+        _ => None,
+    };
+    let refusal = event
+        .as_ref()
+        .zip(refusing.as_ref().ok())
+        .and_then(|(event, refusing)| refusing.validate(event).err().map(|errors| errors_text(&errors)));
+    let calls_for = format!("{next_major}.0.0");
+    let message = format!("{is} is incompatible with {was}: {}", found.message);
+    let fix = format!(
+        "undo it, or release it as {calls_for}; where it is meant, skip {} for {} in .jsonschema-tools.yaml",
+        Case::Compatibility.as_str(),
+        new.id()
+    );
+    let problem = Problem::new(
+        Severity::Error,
+        Case::Compatibility.as_str(),
+        &new.path,
+        message,
+        fix,
+    );
+    Problem {
+        change: Some(found.rule.as_str()),
+        calls_for: Some(calls_for),
+        counter_example: Some(CounterExample {
+            accepted_by,
+            refused_by,
+            event,
+            refusal,
+        }),
+        ..problem.at(&new.read.text, &found.pointer)
+    }
+}
+
+#[cfg(test)]
+mod tests;
