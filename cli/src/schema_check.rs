@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use eventstar_schema_compatibility::{
-    Case, Direction, Incompatibility, Policy, Versions, compare, counter_example, robustness,
+    Case, Direction, Fault, Incompatibility, Policy, Versions, compare, counter_example, robustness,
+    unknown_keywords,
 };
 use eventstar_validation::{Schema, SchemaError, errors_text};
 use serde_json::Value;
@@ -137,12 +138,32 @@ struct Version<'a> {
 
 impl Version<'_> {
     fn id(&self) -> &str {
-        self.read
-            .schema
-            .get("$id")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        id(self.read)
     }
+}
+
+impl Checked {
+    /// Reports the faults of a file that are not in the skip list.
+    fn faults(&mut self, faults: Vec<Fault>, path: &Path, read: &Read, config: &Config) {
+        for fault in faults {
+            if config.skips(id(read), fault.case) {
+                self.skipped += 1;
+                continue;
+            }
+            let problem = Problem::new(
+                Severity::Error,
+                fault.case.as_str(),
+                path,
+                fault.message,
+                fault.fix,
+            );
+            self.problems.push(problem.at(&read.text, &fault.pointer));
+        }
+    }
+}
+
+fn id(read: &Read) -> &str {
+    read.schema.get("$id").and_then(Value::as_str).unwrap_or_default()
 }
 
 fn check_folder(listing: &Listing, config: &Config, policy: Policy) -> Checked {
@@ -164,17 +185,15 @@ fn check_folder(listing: &Listing, config: &Config, policy: Policy) -> Checked {
         .collect();
     checked.versions = versions.len();
     for version in &versions {
-        for fault in robustness(&version.read.schema, version.compiled.as_ref(), config.bounds) {
-            if config.skips(version.id(), fault.case) {
-                checked.skipped += 1;
-                continue;
-            }
-            let name = fault.case.as_str();
-            let problem = Problem::new(Severity::Error, name, &version.path, fault.message, fault.fix);
-            checked
-                .problems
-                .push(problem.at(&version.read.text, &fault.pointer));
-        }
+        let faults = robustness(&version.read.schema, version.compiled.as_ref(), config.bounds);
+        checked.faults(faults, &version.path, version.read, config);
+    }
+    // What is materialized of it is judged already; a misspelt word is best found before.
+    if let Some(read) = folder.file(&config.file())
+        && !versions.iter().any(|version| version.id() == id(read))
+    {
+        let path = folder.path.join(config.file());
+        checked.faults(unknown_keywords(&read.schema), &path, read, config);
     }
     let next_major = versions.last().map_or(1, |last| major(last) + 1);
     for (old, new) in versions.iter().zip(versions.iter().skip(1)) {

@@ -48,6 +48,7 @@ fn each_structure_rule_finds_its_problem() {
     let other_version = new.replace("1.10.0", "1.11.0");
     let other_title = new.replace("title: page/view", "title: page/seen");
     let behind = schema("page/view", "1.9.0");
+    let misspelt = format!("{other_version}    mexLength: 5\n");
     let unversioned = schema("page/view", "next");
     for (name, text, status, expected) in [
         (
@@ -67,6 +68,15 @@ fn each_structure_rule_finds_its_problem() {
             Some(&other_version),
             Status::NeedsMaterializing,
             &["current.yaml structure-current-is-materialized"],
+        ),
+        (
+            "current.yaml",
+            Some(&misspelt),
+            Status::Failed,
+            &[
+                "current.yaml structure-current-is-materialized",
+                "current.yaml schema-known-keywords",
+            ],
         ),
         (
             "current.yaml",
@@ -325,4 +335,83 @@ fn real_schemas_raise_no_false_alarm() {
         ]
     );
     assert_eq!(found(Compatibility::Full).len(), 5);
+}
+
+/// Every subschema of a schema, by pointer, as far as `properties`, `items` and maps lead.
+fn subschemas(schema: &Value, pointer: &str, found: &mut Vec<String>) {
+    found.push(pointer.to_owned());
+    for (name, member) in schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        subschemas(
+            member,
+            &format!("{pointer}/properties/{}", crate::yaml::token(name)),
+            found,
+        );
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if let Some(inner) = schema.get(keyword).filter(|inner| inner.is_object()) {
+            subschemas(inner, &format!("{pointer}/{keyword}"), found);
+        }
+    }
+}
+
+/// Each place of real schemas is narrowed, one at a time: that is found, and shown by an event.
+#[test]
+fn any_narrowing_of_a_real_schema_is_found_and_shown() {
+    let dir = Path::new("../../shared/data/schemas-event-primary");
+    if !dir.is_dir() {
+        return;
+    }
+    let config = Config::read(dir).unwrap();
+    let (mut tried, mut unshown) = (0, Vec::new());
+    for listing in folders(&config.base, &config).0 {
+        let folder = Folder::read(&listing, &mut Vec::new());
+        let greatest = text_of(*folder.versions().last().unwrap());
+        let old = &folder.version(&greatest, &config).unwrap().1.schema;
+        let old_compiled = Schema::compile(&old.to_string()).unwrap();
+        let mut places = Vec::new();
+        subschemas(old, "", &mut places);
+        // One in five, for time.
+        for place in places.into_iter().step_by(5) {
+            let narrowed: &[(&str, Value)] =
+                match old.pointer(&place).unwrap().get("type").and_then(Value::as_str) {
+                    Some("string") => &[
+                        ("maxLength", 1.into()),
+                        ("enum", vec!["none"].into()),
+                        ("type", "null".into()),
+                    ],
+                    Some("integer" | "number") => &[("maximum", (-77).into()), ("type", "string".into())],
+                    Some("array") => &[("maxItems", 0.into()), ("type", "string".into())],
+                    Some("object") => &[("required", vec!["never"].into()), ("type", "array".into())],
+                    _ => &[("type", "null".into())],
+                };
+            for (keyword, value) in narrowed {
+                let mut new = old.clone();
+                new.pointer_mut(&place).unwrap()[*keyword] = value.clone();
+                let new_compiled = Schema::compile(&new.to_string()).unwrap();
+                let found = compare(old, &new);
+                let at = format!("{place}/{keyword}");
+                let found = found
+                    .iter()
+                    .find(|found| found.breaks(Policy::Backward) && found.pointer == at);
+                let found = found.unwrap_or_else(|| panic!("{}{at}", folder.title));
+                let versions = Versions {
+                    old,
+                    new: &new,
+                    old_compiled: &old_compiled,
+                    new_compiled: &new_compiled,
+                };
+                tried += 1;
+                if counter_example(found, &versions).is_none() {
+                    unshown.push(format!("{}{at}", folder.title));
+                }
+            }
+        }
+    }
+    assert!(tried > 500, "{tried}");
+    assert_eq!(unshown, Vec::<String>::new(), "of {tried}");
 }

@@ -110,8 +110,30 @@ fn edited(base: &Value, edit: &Edit, accepting: &Value) -> Vec<(Value, String)> 
         })
         .into_iter()
         .collect(),
-        Action::Put(values) => put(values),
+        Action::Put(values) => {
+            let mut events = put(values);
+            events.extend(at(&|_| {}));
+            // The text that is there may be of a pattern that those made up are not.
+            for length in values
+                .iter()
+                .filter_map(Value::as_str)
+                .map(|text| text.chars().count())
+            {
+                events.extend(at(&|place| {
+                    if let Value::String(text) = place {
+                        *text = resized(text, length);
+                    }
+                }));
+            }
+            events
+        }
     }
+}
+
+/// A text cut, or its last character repeated, to a length.
+fn resized(text: &str, length: usize) -> String {
+    let last = text.chars().last().into_iter().cycle();
+    text.chars().chain(last).take(length).collect()
 }
 
 /// The place some steps lead to; what is missing on the way is made as the accepting schema wants it.

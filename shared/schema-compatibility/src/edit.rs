@@ -27,7 +27,7 @@ pub(crate) struct Edit {
 /// What to do at a place of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
-    /// Put one of these values there, the first that shows it.
+    /// Put one of these values there, the first that shows it, or leave what is there.
     Put(Vec<Value>),
     /// Take a member away.
     Remove(String),

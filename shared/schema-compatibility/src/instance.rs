@@ -172,6 +172,9 @@ pub(crate) fn beyond(
     // The sign is lost in a distance from zero: the keyword's own value counts.
     let bound = refusing.get(keyword).and_then(Value::as_f64).unwrap_or(limit);
     let base = |one| of_type(one, accepting, root, 0);
+    if let Some(values) = values(accepting) {
+        return values.into_iter().cloned().collect();
+    }
     match keyword {
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
             let sign = if keyword.ends_with("aximum") { 1.0 } else { -1.0 };

@@ -19,4 +19,4 @@ mod schema;
 pub use compare::compare;
 pub use counter_example::{Versions, counter_example};
 pub use incompatibility::{Direction, Incompatibility, Policy, Rule};
-pub use robustness::{Bounds, Case, Fault, robustness};
+pub use robustness::{Bounds, Case, Fault, robustness, unknown_keywords};

@@ -98,6 +98,14 @@ pub fn robustness(
     faults.0
 }
 
+/// The words of a schema that are no keywords; also of one that is not materialized yet.
+#[must_use]
+pub fn unknown_keywords(schema: &Value) -> Vec<Fault> {
+    let mut faults = Faults(Vec::new());
+    faults.keywords(schema);
+    faults.0
+}
+
 struct Faults(Vec<Fault>);
 
 impl Faults {

@@ -439,3 +439,22 @@ fn the_event_is_an_example_without_what_it_does_not_need() {
     let event = counter_example(&compare(&old, &new)[0], &versions).unwrap();
     assert_eq!(event, json!({"id": "7", "user": {"name": "xxxxx"}}));
 }
+
+#[test]
+fn a_text_of_a_pattern_is_made_from_the_one_in_the_example() {
+    let schema = |keyword: &str, length: u32| {
+        json!({
+            "type": "object",
+            "properties": {"id": {"type": "string", "pattern": "^[0-9]+$", keyword: length}},
+            "examples": [{"id": "1234"}],
+        })
+    };
+    assert_eq!(
+        found(&schema("maxLength", 9), &schema("maxLength", 8), Policy::Full),
+        ["bound-narrowed /properties/id/maxLength"]
+    );
+    assert_eq!(
+        found(&schema("minLength", 2), &schema("minLength", 3), Policy::Full),
+        ["bound-narrowed /properties/id/minLength"]
+    );
+}
