@@ -240,6 +240,11 @@ fn links_are_followed_within_their_folder() {
     fs::remove_file(dir.path().join("a/latest")).unwrap();
     link("../a/1.0.0.yaml", "latest");
     assert_eq!(rules(), ["structure-readable"]);
+    fs::remove_file(dir.path().join("a/latest")).unwrap();
+    link("1.0.0", "latest");
+    assert!(rules().is_empty());
+    link("..", "loop");
+    assert_eq!(rules(), ["structure-readable"]);
 }
 
 #[test]

@@ -46,6 +46,10 @@ const OPAQUE: [&str; 15] = [
     "allOf",
 ];
 
+/// Places compared at most: `$ref`s that branch at each level reach more of them than anyone has written. The greatest known
+/// schema has some 100 members.
+const MAX_PLACES: usize = 20_000;
+
 /// What an absent subschema stands for. One value, so that a pair with it is known again.
 static ANYTHING: Value = Value::Bool(true);
 
@@ -56,6 +60,7 @@ pub fn compare(old: &Value, new: &Value) -> Vec<Incompatibility> {
         old_root: old,
         new_root: new,
         following: Vec::new(),
+        places: 0,
         found: Vec::new(),
     };
     comparison.schemas(old, new, &Place::default());
@@ -101,6 +106,8 @@ struct Comparison<'a> {
     new_root: &'a Value,
     /// The pairs being compared: a cycle of `$ref`s comes back to one of them.
     following: Vec<(*const Value, *const Value)>,
+    /// How many places were compared.
+    places: usize,
     found: Vec<Incompatibility>,
 }
 
@@ -115,6 +122,23 @@ impl Comparison<'_> {
             return;
         }
         if std::ptr::eq(old, new) {
+            return;
+        }
+        self.places += 1;
+        if self.places > MAX_PLACES {
+            if self.places == MAX_PLACES + 1 {
+                let message = format!("more than {MAX_PLACES} places: the rest is not compared");
+                let by = None;
+                self.push(
+                    Rule::KeywordChanged,
+                    Direction::OldOnly,
+                    place,
+                    "",
+                    message,
+                    Action::Search,
+                    by,
+                );
+            }
             return;
         }
         self.following.push(pair);

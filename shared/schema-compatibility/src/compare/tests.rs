@@ -458,3 +458,18 @@ fn a_text_of_a_pattern_is_made_from_the_one_in_the_example() {
         ["bound-narrowed /properties/id/minLength"]
     );
 }
+
+#[test]
+fn references_that_branch_are_followed_only_so_far() {
+    let schema = |length: u32| {
+        let mut definitions = Map::new();
+        for level in 0..40 {
+            let next = json!({"$ref": format!("#/definitions/{}", level + 1)});
+            definitions.insert(level.to_string(), json!({"properties": {"a": next, "b": next}}));
+        }
+        definitions.insert("40".to_owned(), json!({"type": "string", "maxLength": length}));
+        json!({"definitions": definitions, "properties": {"a": {"$ref": "#/definitions/0"}}})
+    };
+    let found = compare(&schema(2), &schema(1));
+    assert_eq!(found.last().map(|last| last.rule), Some(Rule::KeywordChanged));
+}
