@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::schema::RepositoryCommand;
 use crate::schema_check::SchemaCheck;
 use crate::schema_publish::SchemaPublish;
 use crate::stream_command::StreamCommand;
@@ -19,6 +20,7 @@ use crate::validate::Validate;
     version,
     after_help = "\
 Examples:
+  eventstar schema materialize-all schemas
   eventstar schema check schemas-event-primary
   eventstar schema publish --to https://events.example.org --repository primary schemas/jsonschema
   eventstar stream lint --schemas schemas/jsonschema streams.yaml
@@ -50,6 +52,8 @@ enum Command {
 enum SchemaCommand {
     Check(SchemaCheck),
     Publish(SchemaPublish),
+    #[command(flatten)]
+    Repository(RepositoryCommand),
 }
 
 /// Writes the completions of a shell.
@@ -79,6 +83,7 @@ impl Arguments {
         match self.command {
             Command::Schema(SchemaCommand::Check(command)) => return command.run(out),
             Command::Schema(SchemaCommand::Publish(command)) => command.run(out, log)?,
+            Command::Schema(SchemaCommand::Repository(command)) => return command.run(out),
             Command::Stream(command) => return command.run(out, log),
             Command::Validate(command) => return command.run(out, log),
             Command::Completions(command) => command.run(out),

@@ -1,5 +1,5 @@
-//! The `eventstar` command as a library: reads schema repositories and stream configuration from disk and
-//! publishes them through the admin routes of a running Eventstar; checks repositories and events offline.
+//! The `eventstar` command as a library: materializes and checks schema repositories, reads them and stream configuration
+//! from disk and publishes them through the admin routes of a running Eventstar, and checks events offline.
 
 mod admin;
 mod arguments;
@@ -10,6 +10,7 @@ mod import;
 mod lint;
 mod place;
 mod progress;
+mod schema;
 mod schema_check;
 mod schema_publish;
 mod schema_repository;
@@ -17,7 +18,6 @@ mod stream_command;
 mod stream_config;
 mod target;
 mod validate;
-mod yaml;
 
 pub use admin::{Admin, PublishedSchemas, PublishedStreams};
 pub use arguments::Arguments;

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use eventstar_event::SchemaUri;
+use eventstar_schema_repository::{check_json, yaml_to_json};
 use eventstar_validation::Schema;
 use serde_json::Value;
 
 use crate::place::place_in;
-use crate::yaml::{check_json, yaml_to_json};
 
 /// Folders deeper than this are taken for a symlink loop.
 const MAX_DEPTH: usize = 32;

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use eventstar_schema_repository::{check_json, yaml_to_json};
 use eventstar_stream_config::StreamConfigs;
 use serde_json::{Map, Value};
 
 use crate::place::line_of;
-use crate::yaml::{check_json, yaml_to_json};
 
 /// A map of stream name to settings, or `{"defaults": {…}, "streams": {…}}`, read from JSON or YAML.
 #[derive(Debug)]

@@ -5,10 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use eventstar_schema_compatibility::{Bounds, Case};
+use eventstar_schema_repository::yaml_to_json;
 use regex::Regex;
 use serde_json::Value;
-
-use crate::yaml::yaml_to_json;
 
 /// The file's name.
 const NAME: &str = ".jsonschema-tools.yaml";

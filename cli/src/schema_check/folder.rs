@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use eventstar_schema_repository::{check_json, yaml_to_json};
 use serde_json::Value;
 
 use super::config::Config;
 use super::report::{Problem, Severity};
 use crate::schema_repository::{Number, version_file};
-use crate::yaml::{check_json, yaml_to_json};
 
 /// Titles are not this deep: the deepest known has 5 folders.
 const MAX_DEPTH: usize = 32;

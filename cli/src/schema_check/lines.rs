@@ -1,6 +1,6 @@
 //! The line a JSON pointer leads to in YAML written in block style, as schema repositories hold it.
 
-use crate::yaml::token;
+use eventstar_schema_repository::token;
 
 /// The line, counted from 1, of the member or item a pointer names, or else of the closest around it.
 pub(super) fn line_of(text: &str, pointer: &str) -> usize {

@@ -353,7 +353,10 @@ fn subschemas(schema: &Value, pointer: &str, found: &mut Vec<String>) {
     {
         subschemas(
             member,
-            &format!("{pointer}/properties/{}", crate::yaml::token(name)),
+            &format!(
+                "{pointer}/properties/{}",
+                eventstar_schema_repository::token(name)
+            ),
             found,
         );
     }

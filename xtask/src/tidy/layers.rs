@@ -63,6 +63,7 @@ impl Layer {
             "eventstar-event"
             | "eventstar-log"
             | "eventstar-schema-compatibility"
+            | "eventstar-schema-repository"
             | "eventstar-sse"
             | "eventstar-stream-config"
             | "eventstar-validation" => Pure,

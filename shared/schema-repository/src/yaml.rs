@@ -10,7 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 /// A text that is not what it claims to be, with the place where the parser knows it.
 #[derive(Debug)]
-pub(crate) struct Malformed(String);
+pub struct Malformed(String);
 
 impl fmt::Display for Malformed {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,12 +18,20 @@ impl fmt::Display for Malformed {
     }
 }
 
+/// How many times larger than its text a document may become. Quotes and escapes make it six times as large at most;
+/// the rest is for honest aliases. A bomb of aliases becomes millions of times as large.
+const MAX_GROWTH: usize = 20;
+
+/// What any document may become, so that short texts may use aliases freely.
+const MIN_LIMIT: usize = 64 * 1024;
+
 /// The JSON form of a YAML text: member order kept, duplicate members refused.
-pub(crate) fn yaml_to_json(text: &str) -> Result<String, Malformed> {
+pub fn yaml_to_json(text: &str) -> Result<String, Malformed> {
     let mut json = String::with_capacity(text.len());
     Writer {
         json: &mut json,
         pointer: &Pointer::Root,
+        limit: text.len().saturating_mul(MAX_GROWTH).max(MIN_LIMIT),
     }
     .deserialize(serde_yaml_ng::Deserializer::from_str(text))
     .map_err(|error| Malformed(format!("not valid YAML: {error}")))?;
@@ -31,12 +39,13 @@ pub(crate) fn yaml_to_json(text: &str) -> Result<String, Malformed> {
 }
 
 /// Whether a text is JSON without duplicate members.
-pub(crate) fn check_json(text: &str) -> Result<(), Malformed> {
+pub fn check_json(text: &str) -> Result<(), Malformed> {
     let mut json = String::with_capacity(text.len());
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Writer {
         json: &mut json,
         pointer: &Pointer::Root,
+        limit: text.len().saturating_mul(MAX_GROWTH).max(MIN_LIMIT),
     }
     .deserialize(&mut deserializer)
     .and_then(|()| deserializer.end())
@@ -44,7 +53,7 @@ pub(crate) fn check_json(text: &str) -> Result<(), Malformed> {
 }
 
 /// A member name as a token of a JSON pointer.
-pub(crate) fn token(name: &str) -> String {
+pub fn token(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
@@ -70,9 +79,20 @@ impl fmt::Display for Pointer<'_> {
 struct Writer<'a> {
     json: &'a mut String,
     pointer: &'a Pointer<'a>,
+    limit: usize,
 }
 
 impl Writer<'_> {
+    fn check_size<E: Error>(&self) -> Result<(), E> {
+        if self.json.len() > self.limit {
+            return Err(E::custom(format!(
+                "{}: aliases make the document more than {MAX_GROWTH} times as large as its text: write it out",
+                self.pointer
+            )));
+        }
+        Ok(())
+    }
+
     fn push(self, value: impl fmt::Display) {
         // Writing to a `String` cannot fail.
         let _ = write!(self.json, "{value}");
@@ -141,6 +161,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        self.check_size()?;
         self.json.push('[');
         let mut index = 0;
         loop {
@@ -153,6 +174,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
                 .next_element_seed(Writer {
                     json: &mut *self.json,
                     pointer: &pointer,
+                    limit: self.limit,
                 })?
                 .is_none()
             {
@@ -166,6 +188,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        self.check_size()?;
         let mut names = HashSet::new();
         self.json.push('{');
         while let Some(Name(name)) = members.next_key_seed(NameSeed(self.pointer))? {
@@ -182,6 +205,7 @@ impl<'de> Visitor<'de> for Writer<'_> {
             members.next_value_seed(Writer {
                 json: &mut *self.json,
                 pointer: &pointer,
+                limit: self.limit,
             })?;
             names.insert(name);
         }

@@ -1,0 +1,277 @@
+//! A schema repository on disk: found, read into memory, and written to.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use eventstar_schema_repository::{Fault, File, Files, Node, Options, Repository, read};
+
+const CONFIG: &str = ".jsonschema-tools.yaml";
+
+/// Folders deeper than this are taken for a loop.
+const MAX_DEPTH: usize = 32;
+
+/// A repository on disk.
+pub(super) struct Workspace {
+    root: PathBuf,
+    base: PathBuf,
+    options: Options,
+    files: Files,
+}
+
+/// One file to write.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Edit {
+    pub(super) path: PathBuf,
+    file: File,
+}
+
+impl Workspace {
+    /// The repository that holds a file.
+    pub(super) fn of_file(file: &Path) -> Result<Self> {
+        if !file.is_file() {
+            bail!("{}: not a file", file.display());
+        }
+        Self::open(
+            file.parent()
+                .filter(|parent| *parent != Path::new(""))
+                .unwrap_or(Path::new(".")),
+        )
+    }
+
+    /// The repository at a folder: configured there or above, else its folder `jsonschema`, else the folder itself.
+    pub(super) fn open(dir: &Path) -> Result<Self> {
+        let dir = dir
+            .canonicalize()
+            .with_context(|| format!("{}: cannot be opened", dir.display()))?;
+        let (root, options) = match dir.ancestors().find(|folder| folder.join(CONFIG).is_file()) {
+            Some(root) => {
+                let path = root.join(CONFIG);
+                let text = fs::read_to_string(&path)
+                    .with_context(|| format!("{}: cannot be read", path.display()))?;
+                (
+                    root.to_owned(),
+                    Options::parse(&path.display().to_string(), &text)?,
+                )
+            }
+            None => {
+                let above = dir.ancestors().find(|folder| folder.ends_with("jsonschema"));
+                let below = Some(dir.join("jsonschema")).filter(|folder| folder.is_dir());
+                (
+                    below.as_deref().or(above).unwrap_or(&dir).to_owned(),
+                    Options::default(),
+                )
+            }
+        };
+        let base = root.join(&options.schema_base_path);
+        let base = base
+            .canonicalize()
+            .with_context(|| format!("{}: no such folder (schemaBasePath)", base.display()))?;
+        let files = load(&base)?;
+        Ok(Self {
+            root,
+            base,
+            options,
+            files,
+        })
+    }
+
+    /// The folder of the configuration.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of the schemas.
+    pub(super) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    pub(super) fn current_file(&self) -> String {
+        self.options.current_file()
+    }
+
+    pub(super) fn should_git_add(&self) -> bool {
+        self.options.should_git_add
+    }
+
+    /// The path of a file below the base.
+    pub(super) fn path_of(&self, file: &Path) -> Result<String> {
+        let full = file
+            .canonicalize()
+            .with_context(|| format!("{}: cannot be opened", file.display()))?;
+        let below = full.strip_prefix(&self.base);
+        let below = below.map_err(|_| anyhow!("{}: not below {}", file.display(), self.base.display()))?;
+        let steps: Option<Vec<&str>> = below.iter().map(|step| step.to_str()).collect();
+        Ok(steps
+            .with_context(|| format!("{}: its name is not UTF-8", file.display()))?
+            .join("/"))
+    }
+
+    pub(super) fn repository(&self) -> Result<Repository> {
+        let mut others = Vec::new();
+        for uri in self.options.schema_base_uris.iter().flatten() {
+            let path = uri.strip_prefix("file://").unwrap_or(uri);
+            // What only another server has is named when something refers to it.
+            if path.contains("://") {
+                continue;
+            }
+            let folder = self.root.join(path);
+            let folder = folder
+                .canonicalize()
+                .with_context(|| format!("{}: no such folder (schemaBaseUris)", folder.display()))?;
+            if folder != self.base {
+                others.push(load(&folder)?);
+            }
+        }
+        Repository::new(self.files.clone(), others, self.options.clone()).map_err(|fault| self.error(&fault))
+    }
+
+    /// A materialized version.
+    pub(super) fn version(&self, folder: &str, version: &str) -> Result<Node> {
+        let prefix = if folder.is_empty() {
+            String::new()
+        } else {
+            format!("{folder}/")
+        };
+        let mut paths = ["", ".yaml", ".json", ".yml"]
+            .into_iter()
+            .map(|extension| format!("{prefix}{version}{extension}"));
+        let path = paths.find(|path| self.files.contains_key(path));
+        let path = path.with_context(|| {
+            format!(
+                "{}: there is no version {version}",
+                self.base.join(folder).display()
+            )
+        })?;
+        read(&self.files, &path).map_err(|fault| self.error(&fault))
+    }
+
+    /// What has to be written for these paths; all that is wrong is told at once.
+    pub(super) fn plan(&self, paths: &[String], force: bool) -> Result<Vec<Edit>> {
+        let repository = self.repository()?;
+        let mut edits = Vec::new();
+        let mut faults = Vec::new();
+        for path in paths {
+            match repository.plan(path, force) {
+                Ok(changes) => edits.extend(changes.into_iter().map(|change| Edit {
+                    path: self.base.join(change.path),
+                    file: change.file,
+                })),
+                Err(fault) => {
+                    let line = self.error(&fault).to_string();
+                    if !faults.contains(&line) {
+                        faults.push(line);
+                    }
+                }
+            }
+        }
+        if !faults.is_empty() {
+            bail!("nothing was written:\n  {}", faults.join("\n  "));
+        }
+        Ok(edits)
+    }
+
+    /// A fault, with the whole path of its file.
+    pub(super) fn error(&self, fault: &Fault) -> anyhow::Error {
+        anyhow!("{}/{fault}", self.base.display())
+    }
+}
+
+impl Edit {
+    /// Writes beside the file and renames, so that nobody ever sees half of it.
+    pub(super) fn apply(&self) -> Result<()> {
+        let name = self
+            .path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let beside = self
+            .path
+            .with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+        let written = match &self.file {
+            File::Bytes(bytes) => fs::write(&beside, bytes),
+            File::Link(target) => link(target, &beside),
+        };
+        written
+            .and_then(|()| fs::rename(&beside, &self.path))
+            .map_err(|error| {
+                // It may not be there at all.
+                let _ = fs::remove_file(&beside);
+                anyhow!("{}: cannot be written: {error}", self.path.display())
+            })
+    }
+}
+
+impl fmt::Display for Edit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            File::Bytes(_) => write!(formatter, "{}", self.path.display()),
+            File::Link(target) => write!(formatter, "{} -> {target}", self.path.display()),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn link(target: &str, path: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, path)
+}
+
+/// Git checks links out as files that name their target where links need a privilege.
+#[cfg(not(unix))]
+fn link(target: &str, path: &Path) -> io::Result<()> {
+    fs::write(path, target)
+}
+
+fn load(base: &Path) -> Result<Files> {
+    let mut files = Files::new();
+    load_folder(base, "", 0, &mut files)?;
+    Ok(files)
+}
+
+fn load_folder(base: &Path, folder: &str, depth: usize, files: &mut Files) -> Result<()> {
+    let shown = base.join(folder);
+    if depth > MAX_DEPTH {
+        bail!("{}: nested too deep", shown.display());
+    }
+    let entries = fs::read_dir(&shown).with_context(|| format!("{}: cannot be listed", shown.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("{}: cannot be listed", shown.display()))?;
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with('.') || name == "node_modules" {
+            continue;
+        }
+        let path = if folder.is_empty() {
+            name.clone()
+        } else {
+            format!("{folder}/{name}")
+        };
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            load_folder(base, &path, depth + 1, files)?;
+        } else if !is_schema(&name) {
+            continue;
+        } else if kind.is_symlink() {
+            let target = fs::read_link(entry.path())?;
+            files.insert(path, File::Link(target.to_string_lossy().into_owned()));
+        } else {
+            let bytes = fs::read(entry.path());
+            let bytes = bytes.with_context(|| format!("{}: cannot be read", entry.path().display()))?;
+            files.insert(path, File::Bytes(bytes));
+        }
+    }
+    Ok(())
+}
+
+/// Schemas have an extension, or none and a version for a name.
+fn is_schema(name: &str) -> bool {
+    let extension = Path::new(name)
+        .extension()
+        .and_then(|extension| extension.to_str());
+    matches!(extension, Some("yaml" | "yml" | "json"))
+        || name == "latest"
+        || name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}

@@ -1,0 +1,30 @@
+//! Schema repositories as `jsonschema-tools` keeps them, without input or output: the files of a repository in memory
+//! go in, the files that should be there come out.
+//!
+//! Out of scope: whether a schema is good (its rules and its compatibility), and publishing it.
+
+mod compare;
+mod dereference;
+mod diff;
+mod error;
+mod example;
+mod files;
+mod materialize;
+mod merge;
+mod node;
+mod options;
+mod order;
+mod text;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use diff::diff;
+pub use error::{Fault, Problem};
+pub use files::{File, Files, Version, read};
+pub use materialize::{Change, Listed, Repository};
+pub use node::{Node, Object};
+pub use options::{Bounds, Options};
+pub use text::{write_json, write_yaml};
+pub use yaml::{Malformed, check_json, token, yaml_to_json};
