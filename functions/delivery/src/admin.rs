@@ -5,7 +5,7 @@ use eventstar_http_api::{
     with_etag,
 };
 use eventstar_ports::{
-    Platform, Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig,
+    Platform, Published, Registry, RegistryError, RegistryRequest, SchemaFile, SchemaRevision, StoredConfig,
 };
 use http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, StatusCode};
@@ -33,6 +33,7 @@ pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &
         .and_then(|path| path.strip_suffix("/schemas"));
     match (request.method(), path, schemas) {
         (&Method::PUT, _, Some(repository)) => publish_schemas(platform, request, repository).await,
+        (&Method::PUT, "eventlogging/schemas", _) => publish_revisions(platform, request).await,
         (&Method::PUT, "stream-configs", _) => publish_config(platform, request).await,
         (&Method::GET, "stream-configs", _) => get_config(platform, request).await,
         (&Method::GET, "stream-configs/history", _) => history(platform, request).await,
@@ -40,7 +41,9 @@ pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &
         (_, "stream-configs", _) => eventstar_http_api::method_not_allowed(request, "GET,PUT"),
         (_, "stream-configs/history", _) => eventstar_http_api::method_not_allowed(request, "GET"),
         (_, "stream-configs/rollback", _) => eventstar_http_api::method_not_allowed(request, "POST"),
-        (_, _, Some(_)) => eventstar_http_api::method_not_allowed(request, "PUT"),
+        (_, "eventlogging/schemas", _) | (_, _, Some(_)) => {
+            eventstar_http_api::method_not_allowed(request, "PUT")
+        }
         _ => not_found(request),
     }
 }
@@ -74,6 +77,10 @@ async fn publish_schemas<P: Platform>(platform: &P, request: &Request, repositor
         Some("true") => RegistryRequest::PlanSchemas { repository, schemas },
         Some(_) => return bad_request(request, "dry_run is neither true nor false"),
     };
+    publish(platform, request, question).await
+}
+
+async fn publish<P: Platform>(platform: &P, request: &Request, question: RegistryRequest) -> Response {
     match platform.registry().ask(question).await {
         Ok(Published::Schemas {
             published,
@@ -93,6 +100,45 @@ async fn publish_schemas<P: Platform>(platform: &P, request: &Request, repositor
         }
         other => refused(platform, request, other),
     }
+}
+
+#[derive(Deserialize)]
+struct Revisions {
+    schemas: Vec<Revision>,
+}
+
+#[derive(Deserialize)]
+struct Revision {
+    title: String,
+    revision: u64,
+    schema: serde_json::Value,
+}
+
+/// Revisions of EventLogging's schema pages, which are JSON only, so that they are sent as what they are.
+async fn publish_revisions<P: Platform>(platform: &P, request: &Request) -> Response {
+    let revisions = match serde_json::from_slice::<Revisions>(request.body()) {
+        Ok(body) => body.schemas,
+        Err(why) => {
+            let detail =
+                format!("expected {{\"schemas\": [{{\"title\", \"revision\", \"schema\"}}]}}: {why}");
+            return bad_request(request, &detail);
+        }
+    };
+    let schemas = revisions
+        .into_iter()
+        .map(
+            |Revision {
+                 title,
+                 revision,
+                 schema,
+             }| SchemaRevision {
+                title,
+                revision,
+                json: schema.to_string(),
+            },
+        )
+        .collect();
+    publish(platform, request, RegistryRequest::PublishRevisions { schemas }).await
 }
 
 /// Reads `If-Match`: `None` for `*`, the version for a tag; `If-None-Match: *` means that nothing is published yet.

@@ -243,3 +243,36 @@ fn a_setting_that_is_not_what_it_must_be_is_told_once() {
         );
     });
 }
+
+#[test]
+fn revisions_of_eventlogging_are_published_once_and_for_all() {
+    pollster::block_on(async {
+        const REVISIONS: &str = "/admin/v1/eventlogging/schemas";
+        let memory = world();
+        let revision = |title: &str, revision: u64, schema: &Value| {
+            json!({"schemas": [{"title": title, "revision": revision, "schema": schema}]}).to_string()
+        };
+        let schema = json!({"properties": {"a": {"type": "string", "required": true}}});
+        let body = revision("Test", 7, &schema);
+        assert_eq!(send(&memory, "PUT", REVISIONS, &[], &body).await.0, 401);
+        assert_eq!(send(&memory, "GET", REVISIONS, &[TOKEN], "").await.0, 405);
+        let put = async |body: &str| send(&memory, "PUT", REVISIONS, &[TOKEN], body).await;
+        let counts =
+            |published: u64| json!({"published": published, "unchanged": 1 - published, "in_kv": true});
+        assert_eq!(put(&body).await, (200, counts(1)));
+        assert_eq!(put(&body).await, (200, counts(0)));
+        for (other, status, text) in [
+            (revision("Test", 7, &json!({})), 409, "revision 7 of Test"),
+            (revision("Other", 7, &schema), 409, "revision 7 of Test"),
+            (revision("Te?st", 8, &schema), 400, "no title"),
+            (revision("Test", 0, &schema), 400, "no revision"),
+            (revision("Test", 8, &json!([])), 400, "object"),
+            (revision("Test", 8, &json!({"required": ["a"]})), 400, "/required"),
+            ("{}".to_owned(), 400, "expected"),
+        ] {
+            let (got, answer) = put(&other).await;
+            assert_eq!(got, status, "{other}");
+            assert!(answer["detail"].as_str().unwrap().contains(text), "{answer}");
+        }
+    });
+}

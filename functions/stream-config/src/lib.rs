@@ -12,6 +12,7 @@ use eventstar_http_api::{
     Request, Response, common_headers, decode_segment, empty, error, info, json, method_not_allowed,
     not_modified, query_value, route, unavailable, with_etag,
 };
+use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_ports::Platform;
 use eventstar_stores::{ConfigCache, Configs};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
@@ -20,6 +21,9 @@ use serde_json::{Map, Value};
 
 /// Largest request body, in bytes: 250 names of streams, percent-encoded, fit.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// The methods that MediaWiki's API takes.
+const API_METHODS: &str = "GET,HEAD,POST";
 
 /// What an isolate keeps between requests.
 #[derive(Default)]
@@ -30,13 +34,13 @@ pub struct Isolate {
 /// Answers a request.
 pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
     let routed = route("stream-config", request.uri());
-    if routed.path == api::PATH {
+    if routed.path == mediawiki::PATH {
         let response = match *request.method() {
-            Method::GET | Method::HEAD | Method::POST => api::answer(isolate, &platform, &request).await,
-            Method::OPTIONS => preflight(api::METHODS),
-            _ => method_not_allowed(&request, api::METHODS),
+            Method::GET | Method::HEAD | Method::POST => action(isolate, &platform, &request).await,
+            Method::OPTIONS => preflight(API_METHODS),
+            _ => method_not_allowed(&request, API_METHODS),
         };
-        return api::with_headers(response, &request);
+        return mediawiki::with_headers(response, &request, "get,head,post");
     }
     let response = match routed.path.strip_prefix("/v1/stream-configs") {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => match *request.method() {
@@ -47,6 +51,18 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
         _ => info("stream-config", "Stream configuration.", routed.path, &request),
     };
     common_headers(response, "get,head")
+}
+
+/// Answers MediaWiki's API: the path is one for all actions, so that those of `schema` are answered here too.
+async fn action<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
+    mediawiki::answer(request, MAX_BODY_BYTES, async |parameters| {
+        match parameters.get("action") {
+            Some("streamconfigs") => api::stream_configs(isolate, platform, request, parameters).await,
+            Some("jsonschema") => mediawiki::json_schema(platform, request, parameters).await,
+            other => Err(ApiError::action(other)),
+        }
+    })
+    .await
 }
 
 fn preflight(allow: &'static str) -> Response {

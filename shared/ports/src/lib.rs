@@ -15,7 +15,9 @@ pub use body::{Body, ByteStream};
 pub use error::{PortError, PortErrorKind};
 pub use metrics::{Metrics, Sample};
 pub use platform::{Background, Clock, Config, Diagnostics, Ids, Level, Platform, Timer};
-pub use registry::{Published, Registry, RegistryError, RegistryRequest, SchemaFile, StoredConfig};
+pub use registry::{
+    Published, Registry, RegistryError, RegistryRequest, SchemaFile, SchemaRevision, StoredConfig,
+};
 pub use sql::{Row, Sql, SqlValue, Statement};
 
 use std::net::IpAddr;

@@ -19,6 +19,17 @@ pub struct SchemaFile {
     pub yaml: Option<String>,
 }
 
+/// One revision of a schema page of EventLogging to publish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaRevision {
+    /// The page's title, without its namespace (`NavigationTiming`).
+    pub title: String,
+    /// The revision's id, unique among all pages.
+    pub revision: u64,
+    /// The schema as JSON text.
+    pub json: String,
+}
+
 /// What is asked of the registry.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,6 +47,11 @@ pub enum RegistryRequest {
         repository: String,
         /// The versions.
         schemas: Vec<SchemaFile>,
+    },
+    /// Publish revisions of EventLogging's schema pages: all or none.
+    PublishRevisions {
+        /// The revisions.
+        schemas: Vec<SchemaRevision>,
     },
     /// Publish the stream config.
     PublishStreamConfig {

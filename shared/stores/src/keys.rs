@@ -26,6 +26,18 @@ pub fn versions(repository: &str, title: &str) -> String {
     format!("versions/v1/{repository}/{title}")
 }
 
+/// A revision of a schema page of EventLogging: a [`crate::RevisionDocument`].
+#[must_use]
+pub fn revision(id: u64) -> String {
+    format!("revision/v1/{id}")
+}
+
+/// The newest revision of a schema page of EventLogging: a [`crate::RevisionDocument`].
+#[must_use]
+pub fn newest_revision(title: &str) -> String {
+    format!("newest-revision/v1/{title}")
+}
+
 /// All titles and versions of one repository: an [`crate::IndexDocument`].
 #[must_use]
 pub fn index(repository: &str) -> String {

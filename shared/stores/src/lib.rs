@@ -22,10 +22,12 @@ pub use metrics::{SqlMetrics, metrics_object};
 pub use object::{LogObject, registry_object};
 pub use outbox::{OutboxMessage, SqlOutbox};
 pub use poll::follow_by_polling;
-pub use registry::SqlRegistry;
-pub use schemas::{SchemaCache, SchemaLookup, load_schemas, read_through};
+pub use registry::{SqlRegistry, page_title};
+pub use schemas::{SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};
 pub use settings::{bad_number, bad_setting, bad_settings};
-pub use stored::{IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode};
+pub use stored::{
+    IndexDocument, RevisionDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode,
+};
 
 /// How often a follower hears that nothing happened.
 pub const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);

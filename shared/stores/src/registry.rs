@@ -3,6 +3,8 @@
 //! Every KV value is kept here too, with a mark while KV does not have it yet: so a failed KV write is made good by
 //! the next request, and a miss in KV can be answered from here.
 
+mod revisions;
+
 use std::collections::BTreeMap;
 
 use eventstar_event::SchemaUri;
@@ -20,6 +22,8 @@ use crate::keys;
 use crate::stored::{
     FORMAT, IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode,
 };
+
+pub use revisions::page_title;
 
 /// Most schemas in one request: each takes four KV writes, and Workers allow 1,000 KV operations an invocation.
 const MAX_SCHEMAS: usize = 100;
@@ -76,6 +80,14 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
                     new: known.new.into_iter().map(uri_text).collect(),
                     unchanged: known.unchanged,
                     conflicting: known.conflicting.into_iter().map(uri_text).collect(),
+                })
+            }
+            RegistryRequest::PublishRevisions { schemas } => {
+                let (published, unchanged) = self.publish_revisions(&schemas, now).await?;
+                Ok(Published::Schemas {
+                    published,
+                    unchanged,
+                    in_kv: self.flush().await? == 0,
                 })
             }
             RegistryRequest::PublishStreamConfig { if_match, config } => {
@@ -213,7 +225,7 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             by_title.entry(&schema.title).or_default().push(schema);
         }
         if !by_title.is_empty() {
-            statements.push(self.plan_index(repository, &by_title).await?);
+            statements.push(self.plan_index(repository, &by_title, now).await?);
         }
         for (title, fresh) in by_title {
             self.plan_title(repository, &before, title, &fresh, now, statements)
@@ -249,6 +261,7 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         &self,
         repository: &str,
         by_title: &BTreeMap<&str, Vec<&SchemaFile>>,
+        now: Millis,
     ) -> Result<Statement, RegistryError> {
         let key = keys::index(repository);
         let mut index = match self.value(&key).await? {
@@ -256,12 +269,14 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             None => IndexDocument {
                 v: FORMAT,
                 titles: BTreeMap::new(),
+                published: BTreeMap::new(),
             },
         };
         for (title, fresh) in by_title {
             let versions = index.titles.entry((*title).to_owned()).or_default();
             versions.extend(fresh.iter().map(|schema| schema.version.clone()));
             versions.sort_by_key(|version| semver::Version::parse(version).ok());
+            index.published.insert((*title).to_owned(), now);
         }
         Ok(upsert(&key, encode(&key, &index)?))
     }

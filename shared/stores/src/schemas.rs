@@ -166,7 +166,7 @@ pub async fn read_through<P: Platform>(platform: &P, key: &str) -> Result<Option
 }
 
 /// The same for at most 100 keys, in their order.
-async fn read_many_through<P: Platform>(
+pub async fn read_many_through<P: Platform>(
     platform: &P,
     keys: &[String],
 ) -> Vec<Result<Option<Vec<u8>>, PortError>> {

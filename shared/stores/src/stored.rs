@@ -47,6 +47,24 @@ pub struct IndexDocument {
     pub v: u32,
     /// Versions by title, ascending by semver.
     pub titles: BTreeMap<String, Vec<String>>,
+    /// When a version was last published, by title; older writers did not say it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub published: BTreeMap<String, Millis>,
+}
+
+/// A revision of a schema page of EventLogging.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionDocument {
+    /// The format's version.
+    pub v: u32,
+    /// The page's title, without its namespace.
+    pub title: String,
+    /// The revision's id, unique among all pages.
+    pub revision: u64,
+    /// When it was published.
+    pub published: Millis,
+    /// The schema's JSON text.
+    pub json: String,
 }
 
 /// The stream config.
@@ -91,6 +109,12 @@ mod tests {
         let index = r#"{"v":1,"titles":{"a/b":["1.0.0","1.10.0"]}}"#;
         let read: IndexDocument = decode("k", index.as_bytes()).unwrap();
         assert_eq!(encode("k", &read).unwrap(), index.as_bytes());
+        let index = r#"{"v":1,"titles":{"a/b":["1.0.0"]},"published":{"a/b":5}}"#;
+        let read: IndexDocument = decode("k", index.as_bytes()).unwrap();
+        assert_eq!(encode("k", &read).unwrap(), index.as_bytes());
+        let revision = r#"{"v":1,"title":"Test","revision":7,"published":5,"json":"{}"}"#;
+        let read: RevisionDocument = decode("k", revision.as_bytes()).unwrap();
+        assert_eq!(encode("k", &read).unwrap(), revision.as_bytes());
         let versions = r#"{"v":1,"versions":["1.0.0"]}"#;
         let read: VersionsDocument = decode("k", versions.as_bytes()).unwrap();
         assert_eq!(encode("k", &read).unwrap(), versions.as_bytes());

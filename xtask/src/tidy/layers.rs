@@ -68,7 +68,11 @@ impl Layer {
             | "eventstar-stream-config"
             | "eventstar-validation" => Pure,
             "eventstar-ports" => Ports,
-            "eventstar-delivery" | "eventstar-http-api" | "eventstar-metrics" | "eventstar-stores" => Stores,
+            "eventstar-delivery"
+            | "eventstar-http-api"
+            | "eventstar-mediawiki-api"
+            | "eventstar-metrics"
+            | "eventstar-stores" => Stores,
             "eventstar-platform-memory" => Memory,
             "eventstar-platform-cloudflare" => Cloudflare,
             "eventstar-platform-spin" => Spin,

@@ -371,3 +371,30 @@ fn a_config_that_cannot_be_read_is_503_and_not_cached() {
         assert!(!body.contains("injected"), "{body}");
     });
 }
+
+#[test]
+fn schemas_of_eventlogging_are_answered_at_the_same_path() {
+    pollster::block_on(async {
+        let memory = fixture().await;
+        let schemas = vec![eventstar_ports::SchemaRevision {
+            title: "Test".into(),
+            revision: 7,
+            json: r#"{"description":"x"}"#.into(),
+        }];
+        memory
+            .ask(RegistryRequest::PublishRevisions { schemas })
+            .await
+            .unwrap();
+        let (status, headers, body) = send(&memory, ask("action=jsonschema&revid=7&origin=*")).await;
+        assert_eq!(
+            (status, body.as_str()),
+            (200, r#"{"title":"Test","description":"x"}"#)
+        );
+        assert_eq!(header(&headers, "access-control-allow-origin"), "*");
+        let (status, headers, _) = send(&memory, ask("action=jsonschema&revid=8")).await;
+        assert_eq!(
+            (status, header(&headers, "mediawiki-api-error")),
+            (400, "nosuchrevid")
+        );
+    });
+}
