@@ -1,62 +1,84 @@
-//! `schema`: schema repositories over HTTP. Replaces schema.wikimedia.org.
+//! `schema`: schema repositories over HTTP. Replaces schema.wikimedia.org, and meta.wiki's API of EventLogging's schemas.
 //!
 //! `GET /repositories` lists the repositories in lookup order;
-//! `GET /repositories/{repository}/jsonschema/{title}/{version|latest}[.yaml|.json]` answers one version.
+//! `GET /repositories/{repository}/jsonschema/{title}/{version|latest}[.yaml|.json]` answers one version, and the folders
+//! on the way their contents. What a browser asks for is a page.
+
+mod files;
+mod html;
+mod listing;
+mod page;
+mod place;
 
 use std::rc::Rc;
 
-use eventstar_event::SchemaUri;
 use eventstar_http_api::{
-    Request, Response, common_headers, empty, error, info, json, method_not_allowed, not_found, not_modified,
-    route, text, unavailable, with_etag,
+    Request, Response, accepts, common_headers, decode_segment, empty, info, json, method_not_allowed,
+    not_found, route, text, unavailable,
 };
+use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_ports::{Platform, PortError};
-use eventstar_stores::{SchemaDocument, decode, keys, read_through};
-use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
+use eventstar_stores::{decode, keys, read_through};
+use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, VARY};
 use http::{Method, StatusCode};
+
+use crate::place::Place;
 
 /// Largest request body that is read: none is used.
 pub const MAX_BODY_BYTES: usize = 0;
+
+/// How long what may change is cached: the original's, for listings.
+const SHORT: &str = "public, max-age=60, s-maxage=60";
 
 /// What an isolate keeps between requests: nothing, KV is at hand.
 #[derive(Default)]
 pub struct Isolate {}
 
-/// The form a version is asked for in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// As the repository holds it: YAML where there is YAML.
-    Stored,
-    Yaml,
-    Json,
-}
-
 /// Answers a request.
 pub async fn handle<P: Platform>(_isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
-    let routed = route("schema", request.uri());
-    let path = routed.path;
-    let response = if path.trim_end_matches('/') == "/repositories" || path.starts_with("/repositories/") {
-        match *request.method() {
-            Method::GET | Method::HEAD => get(&platform, &request, path).await,
-            Method::OPTIONS => {
-                let mut response = empty(StatusCode::OK);
-                response
-                    .headers_mut()
-                    .insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
-                response
-            }
-            _ => method_not_allowed(&request, "GET,HEAD"),
-        }
+    let path = route("schema", request.uri()).path;
+    if path == mediawiki::PATH {
+        let response = answered(&request, async || action(&platform, &request).await).await;
+        return mediawiki::with_headers(response, &request, "get,head");
+    }
+    let response = if path == "/repositories" || path.starts_with("/repositories/") {
+        answered(&request, async || get(&platform, &request, path).await).await
     } else {
         info("schema", "Schema repositories.", path, &request)
     };
-    common_headers(response, "get,head")
+    html::with_policy(common_headers(response, "get,head"))
+}
+
+/// The answer of `read` to `GET` and `HEAD`.
+async fn answered(request: &Request, read: impl AsyncFnOnce() -> Response) -> Response {
+    match *request.method() {
+        Method::GET | Method::HEAD => read().await,
+        Method::OPTIONS => {
+            let mut response = empty(StatusCode::OK);
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+            response
+        }
+        _ => method_not_allowed(request, "GET,HEAD"),
+    }
+}
+
+async fn action<P: Platform>(platform: &P, request: &Request) -> Response {
+    mediawiki::answer(request, MAX_BODY_BYTES, async |parameters| {
+        match parameters.get("action") {
+            Some("jsonschema") => mediawiki::json_schema(platform, request, parameters).await,
+            other => Err(ApiError::action(other)),
+        }
+    })
+    .await
 }
 
 async fn get<P: Platform>(platform: &P, request: &Request, path: &str) -> Response {
-    let answer = match path.trim_end_matches('/').strip_prefix("/repositories/") {
-        None => repositories(platform).await,
-        Some(file) => schema(platform, request, file).await,
+    let decoded = decode_segment(path).unwrap_or_default();
+    let answer = match Place::of(&decoded) {
+        Some(place) => at(platform, request, &place).await,
+        None => Ok(not_found(request)),
     };
     answer.unwrap_or_else(|port_error| {
         let detail = "schemas cannot be read now: try again";
@@ -64,61 +86,36 @@ async fn get<P: Platform>(platform: &P, request: &Request, path: &str) -> Respon
     })
 }
 
-async fn repositories<P: Platform>(platform: &P) -> Result<Response, PortError> {
-    let names: Vec<String> = match read_through(platform, keys::REPOSITORIES).await? {
-        Some(value) => decode(keys::REPOSITORIES, &value)?,
-        None => Vec::new(),
-    };
-    Ok(with_cache(json(StatusCode::OK, &names), "public, max-age=60"))
+async fn at<P: Platform>(platform: &P, request: &Request, place: &Place<'_>) -> Result<Response, PortError> {
+    match place.segments.as_slice() {
+        [] if !place.is_folder && !for_browser(request) => {
+            let names = repositories(platform).await?;
+            Ok(with_cache(negotiated(json(StatusCode::OK, &names)), SHORT))
+        }
+        [] | [_] => listing::of_repositories(platform, request, place).await,
+        [repository, "jsonschema", file @ ..] => {
+            if let Some(uri) = place.version() {
+                let found = files::answer(platform, request, repository, &uri, file).await?;
+                if let Some(response) = found {
+                    return Ok(response);
+                }
+            }
+            listing::of_repository(platform, request, place, repository, file).await
+        }
+        _ => Ok(not_found(request)),
+    }
 }
 
-async fn schema<P: Platform>(platform: &P, request: &Request, file: &str) -> Result<Response, PortError> {
-    let Some((repository, file)) = file.split_once("/jsonschema/") else {
-        return Ok(not_found(request));
-    };
-    let form = match file.rsplit_once('.') {
-        Some((_, "yaml")) => Form::Yaml,
-        Some((_, "json")) => Form::Json,
-        _ => Form::Stored,
-    };
-    let Ok(uri) = SchemaUri::parse(file) else {
-        return Ok(not_found(request));
-    };
-    let key = keys::schema(repository, &uri);
-    let Some(value) = read_through(platform, &key).await? else {
-        let detail =
-            format!("repository {repository} has no schema {uri}: GET /repositories lists the repositories");
-        return Ok(error(
-            request,
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "Schema Not Found",
-            &detail,
-        ));
-    };
-    let document: SchemaDocument = decode(&key, &value)?;
-    let (content_type, kind, body) = match (form, document.yaml) {
-        (Form::Json, _) | (Form::Stored, None) => ("application/json; charset=utf-8", "json", document.json),
-        // The original's type for everything that is not `.json`. JSON is YAML, where no YAML was published.
-        (Form::Yaml | Form::Stored, Some(yaml)) => ("text/plain; charset=utf-8", "yaml", yaml),
-        (Form::Yaml, None) => ("text/plain; charset=utf-8", "json", document.json),
-    };
-    let etag = format!("{}-{}-{kind}", document.version, document.published);
-    let caching = if uri.is_latest() {
-        "public, max-age=60"
-    } else {
-        "public, max-age=31536000, immutable"
-    };
-    if not_modified(request.headers(), &etag) {
-        return Ok(with_cache(
-            with_etag(empty(StatusCode::NOT_MODIFIED), &etag),
-            caching,
-        ));
+/// The repositories' names, in lookup order.
+async fn repositories<P: Platform>(platform: &P) -> Result<Vec<String>, PortError> {
+    match read_through(platform, keys::REPOSITORIES).await? {
+        Some(value) => decode(keys::REPOSITORIES, &value),
+        None => Ok(Vec::new()),
     }
-    Ok(with_cache(
-        with_etag(text(StatusCode::OK, content_type, body), &etag),
-        caching,
-    ))
+}
+
+fn for_browser(request: &Request) -> bool {
+    accepts(request.headers(), "text/html")
 }
 
 fn with_cache(mut response: Response, caching: &'static str) -> Response {
@@ -126,6 +123,31 @@ fn with_cache(mut response: Response, caching: &'static str) -> Response {
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static(caching));
     response
+}
+
+/// Tells caches that a browser gets something else.
+fn negotiated(mut response: Response) -> Response {
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+/// A page, for browsers.
+fn page(body: String) -> Response {
+    let response = text(StatusCode::OK, html::CONTENT_TYPE, body);
+    with_cache(negotiated(response), SHORT)
+}
+
+/// To the same path with a `/` at the end, as a folder's: links within it are relative.
+fn to_folder(request: &Request) -> Response {
+    let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+    let query = request.uri().query().map(|query| format!("?{query}"));
+    let location = format!("{}/{}", request.uri().path(), query.unwrap_or_default());
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    with_cache(negotiated(response), SHORT)
 }
 
 #[cfg(test)]

@@ -23,14 +23,17 @@ async fn world() -> Memory {
     memory
 }
 
-async fn send(memory: &Memory, method: Method, path: &str, if_none_match: Option<&str>) -> (Response, Bytes) {
+async fn send(
+    memory: &Memory,
+    method: Method,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> (Response, Bytes) {
     let mut request = Request::default();
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().unwrap();
-    if let Some(tag) = if_none_match {
-        request
-            .headers_mut()
-            .insert("if-none-match", tag.parse().unwrap());
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, value.parse().unwrap());
     }
     let (parts, body) = handle(&Rc::new(Isolate::default()), memory.clone(), request)
         .await
@@ -40,7 +43,7 @@ async fn send(memory: &Memory, method: Method, path: &str, if_none_match: Option
 }
 
 async fn get(memory: &Memory, path: &str) -> (Response, Bytes) {
-    send(memory, Method::GET, path, None).await
+    send(memory, Method::GET, path, &[]).await
 }
 
 #[test]
@@ -96,21 +99,227 @@ fn each_form_of_a_version_has_its_type_and_caching() {
 }
 
 #[test]
-fn a_known_etag_is_304() {
+fn what_a_client_has_already_is_304() {
     pollster::block_on(async {
         let memory = world().await;
-        let path = "/repositories/one/jsonschema/a/b/1.0.0";
-        let (response, _) = get(&memory, path).await;
-        let etag = response.headers()["etag"].to_str().unwrap().to_owned();
-        let (response, body) = send(&memory, Method::GET, path, Some(&etag)).await;
-        assert_eq!((response.status().as_u16(), body.len()), (304, 0));
+        for (path, caching) in [
+            (
+                "/repositories/one/jsonschema/a/b/1.0.0",
+                "public, max-age=31536000, immutable",
+            ),
+            (
+                "/repositories/one/jsonschema/a/b/1.0.0.json",
+                "public, max-age=31536000, immutable",
+            ),
+            ("/repositories/one/jsonschema/a/b/latest", "public, max-age=60"),
+        ] {
+            let (response, _) = get(&memory, path).await;
+            let etag = response.headers()["etag"].to_str().unwrap().to_owned();
+            let published = "Mon, 01 Jan 2024 00:00:00 GMT";
+            assert_eq!(response.headers()["last-modified"], published, "{path}");
+            for (headers, status) in [
+                (vec![("if-none-match", etag.as_str())], 304),
+                (vec![("if-none-match", "\"other\"")], 200),
+                (
+                    vec![("if-none-match", "\"other\""), ("if-modified-since", published)],
+                    200,
+                ),
+                (vec![("if-modified-since", published)], 304),
+                (vec![("if-modified-since", "Sun, 31 Dec 2023 23:59:59 GMT")], 200),
+            ] {
+                let (response, body) = send(&memory, Method::GET, path, &headers).await;
+                assert_eq!(response.status().as_u16(), status, "{path} {headers:?}");
+                assert_eq!(body.is_empty(), status == 304, "{path} {headers:?}");
+                assert_eq!(response.headers()["etag"], *etag, "{path} {headers:?}");
+                assert_eq!(response.headers()["cache-control"], caching, "{path} {headers:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn folders_are_listed_and_redirected_to_with_a_slash() {
+    pollster::block_on(async {
+        let memory = world().await;
+        let folder = |name: &str| {
+            format!(
+                "[\r\n{{ \"name\":\"{name}\", \"type\":\"directory\", \"mtime\":\"Mon, 01 Jan 2024 00:00:00 GMT\" }}\r\n]"
+            )
+        };
+        for (path, expected) in [
+            ("/repositories/", folder("one")),
+            ("/repositories/one/", folder("jsonschema")),
+            ("/repositories/one/jsonschema/", folder("a")),
+            ("/repositories//one/jsonschema//a/", folder("b")),
+        ] {
+            let (response, body) = get(&memory, path).await;
+            assert_eq!(
+                (response.status().as_u16(), &body[..]),
+                (200, expected.as_bytes()),
+                "{path}"
+            );
+            assert_eq!(
+                response.headers()["content-type"],
+                "application/json; charset=utf-8"
+            );
+            assert_eq!(
+                response.headers()["cache-control"],
+                "public, max-age=60, s-maxage=60"
+            );
+            assert_eq!(response.headers()["vary"], "Accept");
+        }
+        for (path, location) in [
+            ("/repositories/one", "/repositories/one/"),
+            (
+                "/schema/repositories/one/jsonschema?x=1",
+                "/schema/repositories/one/jsonschema/?x=1",
+            ),
+            (
+                "/repositories/one/jsonschema/a/b",
+                "/repositories/one/jsonschema/a/b/",
+            ),
+        ] {
+            let (response, _) = get(&memory, path).await;
+            assert_eq!(response.status(), 301, "{path}");
+            assert_eq!(response.headers()["location"], location, "{path}");
+        }
+        let listing = get(&memory, "/repositories/one/jsonschema/a/b/").await.1;
+        let listing: Vec<serde_json::Value> = serde_json::from_slice(&listing).unwrap();
+        for entry in listing {
+            let name = entry["name"].as_str().unwrap();
+            let (response, body) = get(&memory, &format!("/repositories/one/jsonschema/a/b/{name}")).await;
+            assert_eq!(
+                entry["mtime"],
+                response.headers()["last-modified"].to_str().unwrap()
+            );
+            assert_eq!(entry["size"], body.len(), "{name}");
+        }
+    });
+}
+
+#[test]
+fn browsers_get_pages_and_what_a_schema_says_stays_text() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        let json = serde_json::json!({
+            "title": "a/b", "$id": "/a/b/1.1.0", "description": "<script>alert(1)</script>",
+            "required": ["list"],
+            "properties": {
+                "list": {"type": "array", "maxItems": 3, "items": {"type": ["string", "null"], "enum": ["x", null]}},
+                "map": {"type": "object", "additionalProperties": {"type": "number"}},
+                "own": {"properties": {"deep": {"description": "Within.", "pattern": "^<"}}},
+            },
+            "examples": [{"list": ["<x>"]}],
+        });
+        let file = |version: &str, json: &str| SchemaFile {
+            title: "a/b".into(),
+            version: version.into(),
+            json: json.into(),
+            yaml: None,
+        };
+        let schemas = vec![
+            file("1.0.0", "{}"),
+            file("1.1.0", &json.to_string()),
+            file("1.2.0", "{}"),
+        ];
+        let publish = RegistryRequest::PublishSchemas {
+            repository: "one".into(),
+            schemas,
+        };
+        memory.ask(publish).await.unwrap();
+        let browse = async |path: &str| {
+            let accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+            let (response, body) = send(&memory, Method::GET, path, &[("accept", accept)]).await;
+            (response, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let (response, page) = browse("/repositories/one/jsonschema/a/b/1.1.0").await;
+        assert_eq!(response.headers()["content-type"], "text/html; charset=utf-8");
         assert_eq!(
-            send(&memory, Method::GET, path, Some("\"other\""))
-                .await
-                .0
-                .status(),
-            200
+            response.headers()["cache-control"],
+            "public, max-age=60, s-maxage=60"
         );
+        assert_eq!(response.headers()["vary"], "Accept");
+        let policy = response.headers()["content-security-policy"].to_str().unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; style-src 'sha256-"),
+            "{policy}"
+        );
+        for part in [
+            "<h1>a/b 1.1.0</h1>",
+            "<code>list</code><small>required</small><td>array",
+            "<code>list[]</code><td>string or null<td><small>one of x, null</small>",
+            "<code>map.*</code><td>number",
+            "<code>own.deep</code><td>any<td><p>Within.</p>\n<small>pattern ^&lt;</small>",
+            "version before: <a href=\"1.0.0\">1.0.0</a>",
+            "version after: <a href=\"1.2.0\">1.2.0</a>",
+            "&lt;x&gt;",
+            "<a href=\"../../../../\">repositories</a>",
+            "<a href=\"./\">b</a>",
+            "&lt;script&gt;alert(1)",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        assert!(!page.contains("<script"), "{page}");
+        let (_, latest) = browse("/repositories/one/jsonschema/a/b/latest").await;
+        assert!(
+            latest.contains("<h1>a/b 1.2.0</h1>") && !latest.contains("version after"),
+            "{latest}"
+        );
+        for (path, part) in [
+            ("/repositories/", "<a href=\"one/\">one/</a>"),
+            ("/repositories/one/jsonschema/a/", "<a href=\"b/\">b/</a>"),
+            (
+                "/repositories/one/jsonschema/a/",
+                "<a href=\"../\">jsonschema</a>",
+            ),
+            (
+                "/repositories/one/jsonschema/a/b/",
+                "<a href=\"1.0.0.json\">json</a>",
+            ),
+        ] {
+            let (response, page) = browse(path).await;
+            assert_eq!(
+                response.headers()["content-type"],
+                "text/html; charset=utf-8",
+                "{path}"
+            );
+            assert!(page.contains(part), "{part} in {page}");
+        }
+        let (response, _) = browse("/repositories").await;
+        assert_eq!(response.headers()["location"], "/repositories/");
+        let (response, _) = browse("/repositories/one/jsonschema/a/b/1.1.0.json").await;
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/json; charset=utf-8"
+        );
+        let (response, _) = browse("/repositories/one/jsonschema/a/b/9.0.0").await;
+        assert_eq!(response.status(), 404);
+    });
+}
+
+#[test]
+fn eventloggings_schemas_are_answered_where_the_function_is_alone() {
+    pollster::block_on(async {
+        let memory = world().await;
+        let schemas = vec![eventstar_ports::SchemaRevision {
+            title: "Test".into(),
+            revision: 7,
+            json: "{}".into(),
+        }];
+        memory
+            .ask(RegistryRequest::PublishRevisions { schemas })
+            .await
+            .unwrap();
+        for (query, body) in [
+            ("action=jsonschema&revid=7", r#"{"title":"Test"}"#),
+            ("action=streamconfigs", "Unrecognized value"),
+            ("", "must be set"),
+        ] {
+            let (_, got) = get(&memory, &format!("/schema/w/api.php?{query}")).await;
+            assert!(String::from_utf8_lossy(&got).contains(body), "{got:?}");
+        }
+        let (response, _) = send(&memory, Method::POST, "/w/api.php", &[]).await;
+        assert_eq!(response.status(), 405);
     });
 }
 
@@ -122,17 +331,26 @@ fn what_is_not_there_is_404_and_other_methods_are_405() {
             "/repositories/one/jsonschema/a/b/9.0.0",
             "/repositories/two/jsonschema/a/b/1.0.0",
             "/repositories/one/jsonschema/../../etc/passwd",
+            "/repositories/one/jsonschema/..%2f..%2fetc/passwd",
+            "/repositories/one/jsonschema/%2e%2e/%2e%2e/etc/passwd",
+            "/repositories/one/jsonschema/a/b/1.0.0/",
+            "/repositories/one/jsonschema/a/b/1.0.0.xml",
+            "/repositories/one/jsonschema/a/b/current.yaml",
+            "/repositories/one/jsonschema/a/bb/",
+            "/repositories/two/",
+            "/repositories/two/jsonschema/",
             "/repositories/one/x",
+            "/repositoriesx",
             "/schema/nope",
         ] {
             assert_eq!(get(&memory, path).await.0.status(), 404, "{path}");
         }
         assert_eq!(
-            send(&memory, Method::PUT, "/repositories", None).await.0.status(),
+            send(&memory, Method::PUT, "/repositories", &[]).await.0.status(),
             405
         );
         assert_eq!(
-            send(&memory, Method::OPTIONS, "/repositories", None)
+            send(&memory, Method::OPTIONS, "/repositories", &[])
                 .await
                 .0
                 .status(),

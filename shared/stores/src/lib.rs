@@ -26,7 +26,7 @@ pub use registry::{SqlRegistry, page_title};
 pub use schemas::{SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};
 pub use settings::{bad_number, bad_setting, bad_settings};
 pub use stored::{
-    IndexDocument, RevisionDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode,
+    FileNote, IndexDocument, RevisionDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode,
 };
 
 /// How often a follower hears that nothing happened.

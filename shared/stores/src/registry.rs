@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 
 use crate::keys;
 use crate::stored::{
-    FORMAT, IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode,
+    FORMAT, FileNote, IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode,
 };
 
 pub use revisions::page_title;
@@ -269,14 +269,22 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             None => IndexDocument {
                 v: FORMAT,
                 titles: BTreeMap::new(),
-                published: BTreeMap::new(),
+                files: BTreeMap::new(),
             },
         };
         for (title, fresh) in by_title {
             let versions = index.titles.entry((*title).to_owned()).or_default();
             versions.extend(fresh.iter().map(|schema| schema.version.clone()));
             versions.sort_by_key(|version| semver::Version::parse(version).ok());
-            index.published.insert((*title).to_owned(), now);
+            let notes = index.files.entry((*title).to_owned()).or_default();
+            notes.extend(fresh.iter().map(|schema| {
+                let note = FileNote {
+                    published: now,
+                    json: schema.json.len(),
+                    yaml: schema.yaml.as_ref().map(String::len),
+                };
+                (schema.version.clone(), note)
+            }));
         }
         Ok(upsert(&key, encode(&key, &index)?))
     }

@@ -41,15 +41,27 @@ pub struct VersionsDocument {
 }
 
 /// What a repository holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexDocument {
     /// The format's version.
     pub v: u32,
     /// Versions by title, ascending by semver.
     pub titles: BTreeMap<String, Vec<String>>,
-    /// When a version was last published, by title; older writers did not say it.
+    /// What listings tell of a version, by title and version; older writers did not keep it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub published: BTreeMap<String, Millis>,
+    pub files: BTreeMap<String, BTreeMap<String, FileNote>>,
+}
+
+/// What a listing tells of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileNote {
+    /// When it was published.
+    pub published: Millis,
+    /// The size of the JSON text in bytes.
+    pub json: usize,
+    /// The size of the YAML text, where the repository holds one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub yaml: Option<usize>,
 }
 
 /// A revision of a schema page of EventLogging.
@@ -109,7 +121,7 @@ mod tests {
         let index = r#"{"v":1,"titles":{"a/b":["1.0.0","1.10.0"]}}"#;
         let read: IndexDocument = decode("k", index.as_bytes()).unwrap();
         assert_eq!(encode("k", &read).unwrap(), index.as_bytes());
-        let index = r#"{"v":1,"titles":{"a/b":["1.0.0"]},"published":{"a/b":5}}"#;
+        let index = r#"{"v":1,"titles":{"a/b":["1.0.0"]},"files":{"a/b":{"1.0.0":{"published":5,"json":2,"yaml":4}}}}"#;
         let read: IndexDocument = decode("k", index.as_bytes()).unwrap();
         assert_eq!(encode("k", &read).unwrap(), index.as_bytes());
         let revision = r#"{"v":1,"title":"Test","revision":7,"published":5,"json":"{}"}"#;
