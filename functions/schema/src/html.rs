@@ -10,7 +10,7 @@ pub(crate) const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 const STYLE: &str = include_str!("style.css");
 
 /// Nothing is loaded and nothing runs, whatever a schema says.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-CgDREGA2b1MN6RKI5TWxMS73eIPQRW49+jL6EffzmFE='; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+const POLICY: &str = "default-src 'none'; style-src 'sha256-wAf1S/PGbgaM1vA9G0vPeelog7iz/8UxT1dEd6RYECE='; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// Puts the policy of pages in place of that of other answers.
 pub(crate) fn with_policy(mut response: Response) -> Response {

@@ -58,7 +58,7 @@ pub(crate) fn of(document: &SchemaDocument, versions: &[String]) -> String {
     }
     html.raw("</small></p>\n");
     html.element("h2", "Fields");
-    html.raw("<table><thead><tr><th>Field<th>Type<th>Meaning</thead><tbody>\n");
+    html.raw("<table><thead><tr><th class=f>Field<th>Type<th>Meaning</thead><tbody>\n");
     members(&mut html, &schema, "");
     html.raw("</tbody></table>\n");
     examples(&mut html, &schema);

@@ -162,10 +162,13 @@ fn check_schema(value: &Value, json: &str) -> Result<(), String> {
     }
 }
 
+/// Whether a keyword's value has the type it must have.
+type Fits = fn(&Value) -> bool;
+
 /// The keywords that EventLogging's schemas are made of have the types they must have.
 fn check_draft_3(schema: &Map<String, Value>, at: &str) -> Result<(), String> {
     let is_type = |value: &Value| value.is_string() || value.is_array() || value.is_object();
-    let checks: [(&str, fn(&Value) -> bool, &str); 5] = [
+    let checks: [(&str, Fits, &str); 5] = [
         ("type", is_type, "a type or a list of them"),
         ("properties", Value::is_object, "an object"),
         ("required", Value::is_boolean, "true or false, as draft 3 has it"),
