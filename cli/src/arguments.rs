@@ -39,7 +39,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Schema repositories: publishing.
+    /// Schema repositories: materializing, checking and publishing.
     #[command(subcommand)]
     Schema(SchemaCommand),
     #[command(subcommand)]
