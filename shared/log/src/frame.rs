@@ -15,10 +15,37 @@ use crate::Chunk;
 pub enum Start {
     /// At an offset.
     Offset(u64),
+    /// At an offset, if it is this log's: the event ahead of it is older than `timestamp`, and it is itself not younger than
+    /// that. Else at the first event of `timestamp` or later.
+    Position {
+        /// The offset.
+        offset: u64,
+        /// The timestamp of the event ahead of it, plus one millisecond.
+        timestamp: Millis,
+    },
     /// At the first event of this timestamp or later.
     Timestamp(Millis),
     /// After the last event.
     Latest,
+}
+
+/// Why a reader does not start at the offset it asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GapReason {
+    /// Retention has dropped the event.
+    Expired,
+    /// The offset is another log's: its epoch is over, or it was copied from elsewhere.
+    Foreign,
+}
+
+/// Events between what a reader asked for and where it starts may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Why.
+    pub reason: GapReason,
+    /// The timestamp of the event the reader starts at; `None` when there is none yet.
+    pub timestamp: Option<Millis>,
 }
 
 /// What a follower is sent.
@@ -34,6 +61,8 @@ pub enum Frame {
         head: u64,
         /// The timestamp of the last event; 0 in an empty log.
         last: Millis,
+        /// What may be missing before `start`.
+        gap: Option<Gap>,
     },
     /// Events. A chunk is sent whole: it may begin before `start`.
     Chunk(Chunk),
@@ -63,6 +92,8 @@ enum Line {
         earliest: u64,
         head: u64,
         last: Millis,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gap: Option<Gap>,
     },
     Chunk {
         base: u64,
@@ -84,12 +115,14 @@ impl Frame {
                 earliest,
                 head,
                 last,
+                gap,
             } => (
                 Line::Opened {
                     start: *start,
                     earliest: *earliest,
                     head: *head,
                     last: *last,
+                    gap: *gap,
                 },
                 &[][..],
             ),
@@ -155,12 +188,14 @@ impl FrameDecoder {
                     earliest,
                     head,
                     last,
+                    gap,
                 } => {
                     return Ok(Some(Frame::Opened {
                         start,
                         earliest,
                         head,
                         last,
+                        gap,
                     }));
                 }
                 Line::Chunk {
@@ -204,6 +239,17 @@ mod tests {
                 earliest: 1,
                 head: 9,
                 last: 77,
+                gap: None,
+            },
+            Frame::Opened {
+                start: 3,
+                earliest: 3,
+                head: 9,
+                last: 77,
+                gap: Some(Gap {
+                    reason: GapReason::Expired,
+                    timestamp: Some(5),
+                }),
             },
             Frame::Heartbeat,
             Frame::Chunk(Chunk {
@@ -241,6 +287,21 @@ mod tests {
             }
             assert_eq!(read, frames(), "pieces of {size} bytes");
         }
+    }
+
+    /// A log's owner may be deployed before the relay or after it.
+    #[test]
+    fn an_opened_line_from_before_there_were_gaps_is_read() {
+        let mut decoder = FrameDecoder::default();
+        decoder.push(b"{\"opened\":{\"start\":3,\"earliest\":1,\"head\":9,\"last\":77}}\n");
+        let expected = Frame::Opened {
+            start: 3,
+            earliest: 1,
+            head: 9,
+            last: 77,
+            gap: None,
+        };
+        assert_eq!(decoder.next_frame().unwrap(), Some(expected));
     }
 
     #[test]

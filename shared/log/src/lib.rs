@@ -9,5 +9,5 @@ mod frame;
 mod name;
 
 pub use chunk::{Appended, Chunk, LogEvent};
-pub use frame::{Frame, FrameDecoder, FrameError, Start};
+pub use frame::{Frame, FrameDecoder, FrameError, Gap, GapReason, Start};
 pub use name::LogName;

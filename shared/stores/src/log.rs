@@ -1,5 +1,6 @@
 //! The stream log over SQL: append in chunks, read by offset and by time.
 
+mod open;
 mod recent;
 
 use std::cell::RefCell;
@@ -9,7 +10,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
-use eventstar_log::{Appended, Chunk, Frame, LogName, Start};
+use eventstar_log::{Appended, Chunk, LogName};
 use eventstar_ports::{Config, PortError, PortErrorKind, Row, Sql, SqlValue, Statement};
 
 use self::recent::{Needed, Recent};
@@ -292,87 +293,6 @@ impl<S: Sql> SqlLog<S> {
             }
         }
         Ok(chunks)
-    }
-
-    /// Resolves where a reader starts: a [`Frame::Opened`].
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn open(&self, log: &LogName, start: Start) -> Result<Frame, PortError> {
-        let name = log.to_string();
-        let rows = self
-            .query(
-                "SELECT base, count, last FROM chunk WHERE log = ? ORDER BY base DESC LIMIT 1",
-                vec![name.as_str().into()],
-            )
-            .await?;
-        let head = rows.first().map_or(Head::default(), |row| Head {
-            next: row.integer(0) + row.integer(1),
-            last: row.integer(2),
-        });
-        let rows = self
-            .query(
-                "SELECT base FROM chunk WHERE log = ? ORDER BY base LIMIT 1",
-                vec![name.as_str().into()],
-            )
-            .await?;
-        let earliest = rows.first().map_or(head.next, |row| row.integer(0));
-        let start = match start {
-            Start::Latest => head.next,
-            Start::Offset(offset) => offset.clamp(earliest, head.next),
-            Start::Timestamp(time) if time > head.last => head.next,
-            Start::Timestamp(time) => {
-                self.first_at_or_after(log, &name, time, earliest, head.next)
-                    .await?
-            }
-        };
-        Ok(Frame::Opened {
-            start,
-            earliest,
-            head: head.next,
-            last: head.last,
-        })
-    }
-
-    /// The offset of the first event of `time` or later; there is one between `low` and `high`.
-    async fn first_at_or_after(
-        &self,
-        log: &LogName,
-        name: &str,
-        time: Millis,
-        mut low: u64,
-        mut high: u64,
-    ) -> Result<u64, PortError> {
-        // Invariant: the chunk sought ends after `low` and begins before `high`.
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let rows = self
-                .query(
-                    "SELECT base, count, last FROM chunk WHERE log = ? AND base <= ? ORDER BY base DESC LIMIT 1",
-                    vec![name.into(), middle.into()],
-                )
-                .await?;
-            let Some(row) = rows.first() else { break };
-            if row.integer(2) < time {
-                low = row.integer(0) + row.integer(1);
-            } else {
-                high = row.integer(0);
-                if high <= low {
-                    break;
-                }
-            }
-        }
-        let chunks = self.read(log, low, 1).await?;
-        let Some(chunk) = chunks.first() else {
-            return Ok(low);
-        };
-        let events = chunk
-            .events()
-            .map_err(|error| PortError::corrupt("log", format!("{name}: {error}")))?;
-        Ok(events
-            .iter()
-            .find(|event| event.timestamp >= time)
-            .map_or(chunk.next(), |event| event.offset))
     }
 }
 

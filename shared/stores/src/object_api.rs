@@ -56,6 +56,7 @@ pub fn follow_request(log: &LogName, start: Start) -> Request<Bytes> {
     let start = match start {
         Start::Latest => "latest".to_owned(),
         Start::Offset(offset) => format!("offset:{offset}"),
+        Start::Position { offset, timestamp } => format!("position:{offset}:{timestamp}"),
         Start::Timestamp(time) => format!("timestamp:{time}"),
     };
     request(&format!("/{log}/follow?start={start}"), Vec::new())
@@ -67,6 +68,13 @@ pub(crate) fn parse_start(text: &str) -> Option<Start> {
         None if text == "latest" => Some(Start::Latest),
         Some(("offset", offset)) => offset.parse().ok().map(Start::Offset),
         Some(("timestamp", time)) => time.parse().ok().map(Start::Timestamp),
+        Some(("position", position)) => {
+            let (offset, timestamp) = position.split_once(':')?;
+            Some(Start::Position {
+                offset: offset.parse().ok()?,
+                timestamp: timestamp.parse().ok()?,
+            })
+        }
         _ => None,
     }
 }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use eventstar_event::Topic;
+use eventstar_log::{Frame, Gap, GapReason, Start};
 use eventstar_platform_memory::{Fault, MemorySql};
 
 use super::*;
@@ -225,6 +226,73 @@ fn readers_start_at_an_offset_a_time_or_the_latest() {
         assert_eq!(open(Start::Offset(7)).await.0, 7);
         assert_eq!(open(Start::Offset(7777)).await.0, next);
         assert_eq!(open(Start::Latest).await.0, next);
+    });
+}
+
+#[test]
+fn a_reader_goes_on_where_its_id_says_if_the_id_is_this_logs() {
+    run(async {
+        let log = SqlLog::new(MemorySql::default());
+        // Two chunks: offsets 0 to 2 at 100, 100, 110; 3 and 4 at 200, 205.
+        for batch in [&[(1, 100), (2, 100), (3, 110)][..], &[(4, 200), (5, 205)][..]] {
+            let events: Vec<Envelope> = batch.iter().map(|(id, dt)| event(*id, *dt)).collect();
+            log.append(&name("x"), &events).await.unwrap();
+        }
+        let foreign = |timestamp| {
+            Some(Gap {
+                reason: GapReason::Foreign,
+                timestamp,
+            })
+        };
+        for (offset, timestamp, expected, gap) in [
+            // As ids have them: the event before, plus a millisecond.
+            (0, 1, 0, None),
+            (1, 101, 1, None),
+            (2, 101, 2, None),
+            (3, 111, 3, None),
+            (5, 206, 5, None),
+            // As `since` has them: anything between the event before and the event there.
+            (3, 150, 3, None),
+            (3, 200, 3, None),
+            (5, 9_000, 5, None),
+            // Another log's: too far, too early, too late.
+            (6, 206, 5, foreign(None)),
+            (77, 110, 2, foreign(Some(110))),
+            (3, 50, 0, foreign(Some(100))),
+            (1, 190, 3, foreign(Some(200))),
+        ] {
+            let opened = log
+                .open(&name("x"), Start::Position { offset, timestamp })
+                .await
+                .unwrap();
+            let Frame::Opened {
+                start, gap: found, ..
+            } = opened
+            else {
+                panic!("{opened:?}")
+            };
+            assert_eq!(
+                (start, found),
+                (expected, gap),
+                "offset {offset}, timestamp {timestamp}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_reader_of_an_empty_log_may_come_from_another_one() {
+    run(async {
+        let log = SqlLog::new(MemorySql::default());
+        let opened = async |offset| {
+            let asked = Start::Position { offset, timestamp: 7 };
+            match log.open(&name("x"), asked).await.unwrap() {
+                Frame::Opened { start, gap, .. } => (start, gap.map(|gap| gap.reason)),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(opened(0).await, (0, None));
+        assert_eq!(opened(4).await, (0, Some(GapReason::Foreign)));
     });
 }
 
