@@ -5,22 +5,32 @@
 //!
 //! On a shared origin this function also answers what no other one does.
 
-mod data;
+mod end;
+mod metrics;
+mod place;
+mod prepared;
+mod redact;
+mod refusal;
 mod relay;
 mod select;
 
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use eventstar_http_api::{
-    Request, Response, accepts, common_headers, empty, error, info, method_not_allowed, route, unavailable,
+    Request, Response, accepts, common_headers, info, method_not_allowed, route, text, unavailable,
 };
-use eventstar_ports::{Body, Platform, PortError};
-use eventstar_stores::ConfigCache;
+use eventstar_ports::{Body, Config, Level, Platform, PortError};
+use eventstar_stores::{ConfigCache, bad_settings};
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 
+use crate::metrics::Metrics;
+use crate::prepared::PreparedChunks;
+use crate::redact::RedactedPages;
+use crate::refusal::Refusal;
 use crate::relay::Format;
-use crate::select::Refusal;
+use crate::select::Selected;
 
 /// Largest request body that is read: none is used.
 pub const MAX_BODY_BYTES: usize = 0;
@@ -29,10 +39,35 @@ pub const MAX_BODY_BYTES: usize = 0;
 #[derive(Default)]
 pub struct Isolate {
     configs: ConfigCache,
+    chunks: PreparedChunks,
+    metrics: Metrics,
+    /// The setting `REDACTED_PAGES`, which does not change while an isolate lives.
+    pages: OnceCell<Result<Rc<RedactedPages>, String>>,
+    /// Whether the operator has heard of settings that are not what they must be.
+    told: Cell<bool>,
+}
+
+impl Isolate {
+    fn pages(&self, config: &impl Config) -> Result<Rc<RedactedPages>, String> {
+        let pages = self.pages.get_or_init(|| RedactedPages::of(config).map(Rc::new));
+        pages.clone()
+    }
+
+    fn tell_of_settings<P: Platform>(&self, platform: &P) {
+        if !self.told.replace(true) {
+            for problem in bad_settings(platform)
+                .into_iter()
+                .chain(end::bad_settings(platform))
+            {
+                platform.log(Level::Error, &problem);
+            }
+        }
+    }
 }
 
 /// Answers a request.
 pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
+    isolate.tell_of_settings(&platform);
     let routed = route("sse-relay", request.uri());
     let response = match routed.path.strip_prefix("/v2/stream/") {
         Some(streams) if !streams.trim_matches('/').is_empty() => match *request.method() {
@@ -40,7 +75,7 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
                 stream(isolate, platform, &request, streams.trim_matches('/')).await
             }
             Method::OPTIONS => {
-                let mut response = empty(StatusCode::OK);
+                let mut response = text(StatusCode::OK, "text/html; charset=utf-8", "GET,HEAD");
                 response
                     .headers_mut()
                     .insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
@@ -58,22 +93,24 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
     common_headers(response, "get,head")
 }
 
-async fn stream<P: Platform>(isolate: &Isolate, platform: P, request: &Request, streams: &str) -> Response {
-    let configs = match isolate.configs.current(&platform).await {
-        Ok(configs) => configs,
-        Err(port_error) => return unreadable(&platform, request, &port_error),
+async fn stream<P: Platform>(
+    isolate: &Rc<Isolate>,
+    platform: P,
+    request: &Request,
+    streams: &str,
+) -> Response {
+    let pages = match isolate.pages(&platform) {
+        Ok(pages) => pages,
+        Err(problem) => return unreadable(&platform, request, &problem),
     };
-    let selected = match select::select(&platform, &configs, request, streams) {
-        Ok(selected) => selected,
-        // The stream may be new: look once more before it counts as unknown.
-        Err(Refusal::UnknownStreams(_)) => match isolate.configs.refreshed(&platform).await {
-            Ok(configs) => match select::select(&platform, &configs, request, streams) {
-                Ok(selected) => selected,
-                Err(refusal) => return refused(request, &refusal),
-            },
-            Err(port_error) => return unreadable(&platform, request, &port_error),
-        },
-        Err(refusal) => return refused(request, &refusal),
+    let selected = match selected(isolate, &platform, request, streams).await {
+        Ok(Ok(selected)) => selected,
+        Ok(Err(refusal)) => {
+            isolate.metrics.refused(refusal.name());
+            isolate.metrics.report(&platform);
+            return refusal.answer(request);
+        }
+        Err(port_error) => return unreadable(&platform, request, &port_error.to_string()),
     };
     let format = if accepts(request.headers(), "application/json") {
         Format::Ndjson
@@ -82,7 +119,9 @@ async fn stream<P: Platform>(isolate: &Isolate, platform: P, request: &Request, 
     };
     let mut response = match *request.method() {
         Method::HEAD => Response::default(),
-        _ => Response::new(Body::Stream(relay::relay(platform, selected, format))),
+        _ => Response::new(Body::Stream(relay::relay(
+            platform, isolate, pages, selected, format,
+        ))),
     };
     let content_type = match format {
         Format::Ndjson => "application/json; charset=utf-8",
@@ -100,32 +139,30 @@ async fn stream<P: Platform>(isolate: &Isolate, platform: P, request: &Request, 
     response
 }
 
-fn unreadable<P: Platform>(platform: &P, request: &Request, port_error: &PortError) -> Response {
+/// The logs to read. A stream that is unknown may be new: it is looked for once more.
+async fn selected<P: Platform>(
+    isolate: &Isolate,
+    platform: &P,
+    request: &Request,
+    streams: &str,
+) -> Result<Result<Vec<Selected>, Refusal>, PortError> {
+    let configs = isolate.configs.current(platform).await?;
+    match select::select(platform, &configs, request, streams) {
+        Err(Refusal::UnknownStreams(_)) => {
+            let configs = isolate.configs.refreshed(platform).await?;
+            Ok(select::select(platform, &configs, request, streams))
+        }
+        selected => Ok(selected),
+    }
+}
+
+fn unreadable<P: Platform>(platform: &P, request: &Request, problem: &str) -> Response {
     unavailable(
         platform,
         request,
-        &port_error.to_string(),
+        problem,
         "streams cannot be read now: try again",
     )
-}
-
-fn refused(request: &Request, refusal: &Refusal) -> Response {
-    let (status, kind, title) = match refusal {
-        Refusal::UnknownStreams(_) => (StatusCode::BAD_REQUEST, "not_found", "Stream Not Found"),
-        Refusal::TooMany { .. } => (StatusCode::BAD_REQUEST, "too_many_streams", "Too Many Streams"),
-        Refusal::LastEventId(_) => (
-            StatusCode::BAD_REQUEST,
-            "invalid_last_event_id",
-            "Invalid Last-Event-ID",
-        ),
-        Refusal::ForeignTopics(_) => (
-            StatusCode::NOT_FOUND,
-            "topic_not_available",
-            "Topic Not Available",
-        ),
-        Refusal::Since(_) => (StatusCode::BAD_REQUEST, "invalid_timestamp", "Invalid timestamp"),
-    };
-    error(request, status, kind, title, &refusal.to_string())
 }
 
 #[cfg(test)]

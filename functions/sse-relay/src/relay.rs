@@ -3,22 +3,26 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventstar_event::time::Millis;
 use eventstar_log::{Chunk, Frame, LogName, Start};
 use eventstar_ports::{ByteStream, Level, Platform, PortError, StreamLog};
-use eventstar_sse::{COMMENT, OPENED, Position, message_frame};
+use eventstar_sse::{COMMENT, OPENED};
 use futures_util::future::{Either, join_all, select};
 use futures_util::stream::{LocalBoxStream, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 
-use crate::data::with_position;
+use crate::Isolate;
+use crate::end::{self, End, Limits};
+use crate::metrics::Connected;
+use crate::place::{self, Place};
+use crate::redact::RedactedPages;
 use crate::select::Selected;
 
 /// How often a connection without events gets a comment.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How long to wait before a log that went away is followed again.
 const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
@@ -33,65 +37,64 @@ pub(crate) enum Format {
     Ndjson,
 }
 
-/// Where the connection stands in one log.
-struct Place {
-    log: LogName,
-    start: Start,
-    fallback: Option<Millis>,
-    /// The offset of the next event to send; unknown until the log was opened.
-    next: Option<u64>,
-    /// The `timestamp` of the id's entry.
-    timestamp: Option<Millis>,
-    /// Follows in a row that brought nothing.
-    failures: u32,
-}
-
 type Tagged = (usize, Option<Result<Frame, PortError>>);
 
 struct Connection<P> {
     platform: P,
+    isolate: Rc<Isolate>,
+    pages: Rc<RedactedPages>,
     format: Format,
     places: Vec<Place>,
     frames: SelectAll<LocalBoxStream<'static, Tagged>>,
     /// Frames that came before every log was opened.
     held: VecDeque<Tagged>,
+    /// Texts of `gap` events that are due.
+    gaps: VecDeque<String>,
     heartbeat: Pin<Box<dyn Future<Output = ()>>>,
-    opened: bool,
-    ended: bool,
+    /// Whether nothing was sent since the last heartbeat.
+    quiet: bool,
+    limits: Limits,
+    connected: Connected,
+    state: State,
 }
 
-/// The bytes of one connection. It ends when a log cannot be followed any more; it is dropped when the client goes.
-pub(crate) fn relay<P: Platform>(platform: P, selected: Vec<Selected>, format: Format) -> ByteStream {
-    let places = selected
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Unopened,
+    Open,
+    Ended,
+}
+
+/// The bytes of one connection. It is dropped when the client goes.
+pub(crate) fn relay<P: Platform>(
+    platform: P,
+    isolate: &Rc<Isolate>,
+    pages: Rc<RedactedPages>,
+    selected: Vec<Selected>,
+    format: Format,
+) -> ByteStream {
+    let places: Vec<Place> = selected
         .into_iter()
-        .map(|Selected { log, start, fallback }| {
-            let timestamp = match start {
-                Start::Timestamp(time) => Some(time),
-                _ => fallback,
-            };
-            Place {
-                log,
-                start,
-                fallback,
-                next: None,
-                timestamp,
-                failures: 0,
-            }
-        })
+        .map(|selected| Place::new(selected.log, selected.stream, selected.start))
         .collect();
-    let heartbeat = Box::pin(platform.sleep(HEARTBEAT));
     let connection = Connection {
-        platform,
+        isolate: Rc::clone(isolate),
+        pages,
         format,
-        places,
         frames: SelectAll::new(),
         held: VecDeque::new(),
-        heartbeat,
-        opened: false,
-        ended: false,
+        gaps: VecDeque::new(),
+        heartbeat: Box::pin(platform.sleep(HEARTBEAT)),
+        quiet: true,
+        limits: Limits::of(&platform),
+        connected: isolate.metrics.connected(&places),
+        state: State::Unopened,
+        places,
+        platform,
     };
     futures_util::stream::unfold(connection, |mut connection| async move {
         let piece = connection.next_piece().await?;
+        connection.limits.sent(connection.platform.now());
         Some((piece, connection))
     })
     .boxed_local()
@@ -121,49 +124,73 @@ fn follow<P: Platform>(
 }
 
 impl<P: Platform> Connection<P> {
-    /// The next bytes to send, or `None` when the connection ends.
+    /// The next bytes to send, or `None` when the connection has ended.
     async fn next_piece(&mut self) -> Option<Bytes> {
-        if !self.opened {
-            // The first bytes come once every log is open: no event posted after them is missed.
-            self.open().await;
-            self.opened = true;
-            return Some(match self.format {
-                Format::Sse => Bytes::from_static(OPENED.as_bytes()),
-                Format::Ndjson => Bytes::from_static(b"\n"),
-            });
+        match self.state {
+            State::Unopened => {
+                // The first bytes come once every log is open: no event posted after them is missed.
+                self.open().await;
+                self.state = State::Open;
+                return Some(self.either(OPENED, "\n"));
+            }
+            State::Open => {}
+            State::Ended => return None,
         }
         loop {
-            if self.ended {
-                return None;
+            if let Some(gap) = self.gaps.pop_front() {
+                return Some(self.frame("gap", &gap));
+            }
+            if let Some(end) = self.limits.reached(self.platform.now()) {
+                return self.end(end);
             }
             let tagged = match self.held.pop_front() {
                 Some(tagged) => tagged,
                 None => match select(self.frames.next(), &mut self.heartbeat).await {
                     Either::Left((Some(tagged), _)) => tagged,
-                    Either::Left((None, _)) => return None,
-                    Either::Right(_) => {
-                        self.heartbeat = Box::pin(self.platform.sleep(HEARTBEAT));
-                        return Some(self.heartbeat_piece());
-                    }
+                    Either::Left((None, _)) => return self.end(End::Unavailable),
+                    Either::Right(_) => match self.beat() {
+                        Some(piece) => return Some(piece),
+                        None => continue,
+                    },
                 },
             };
-            if let Some(piece) = self.take(tagged) {
-                return Some(piece);
+            match self.take(tagged) {
+                Ok(Some(piece)) => {
+                    self.quiet = false;
+                    return Some(piece);
+                }
+                Ok(None) => {}
+                Err(end) => return self.end(end),
             }
         }
     }
 
-    fn heartbeat_piece(&self) -> Bytes {
-        match self.format {
-            Format::Sse => Bytes::from_static(COMMENT.as_bytes()),
-            Format::Ndjson => Bytes::from_static(b"\n"),
+    /// A comment, when nothing was sent since the last time.
+    fn beat(&mut self) -> Option<Bytes> {
+        self.heartbeat = Box::pin(self.platform.sleep(HEARTBEAT));
+        self.isolate.metrics.report(&self.platform);
+        std::mem::replace(&mut self.quiet, true).then(|| self.either(COMMENT, "\n"))
+    }
+
+    /// Says why the connection ends, and from where the client can go on.
+    fn end(&mut self, end: End) -> Option<Bytes> {
+        self.state = State::Ended;
+        self.connected.ended(end);
+        self.isolate.metrics.report(&self.platform);
+        if let Some(error) = end.error() {
+            return Some(self.frame("error", &error));
         }
+        let [random, ..] = self.platform.random();
+        let mut piece = "id: ".to_owned();
+        place::id(&self.places, &mut piece);
+        piece.push_str(&format!("\nretry: {}\n\n", end::retry_millis(random)));
+        (self.format == Format::Sse).then(|| Bytes::from(piece))
     }
 
     /// Opens all logs before the first event is sent: its id must say where each of them stands.
     async fn open(&mut self) {
         let firsts = self.places.iter().enumerate().map(|(index, place)| {
-            let mut frames = follow(&self.platform, index, &place.log, place.start, Duration::ZERO);
+            let mut frames = follow(&self.platform, index, &place.log, place.start(), Duration::ZERO);
             async move {
                 let first = frames.next().await;
                 (frames, first)
@@ -171,60 +198,53 @@ impl<P: Platform> Connection<P> {
         });
         for (frames, first) in join_all(firsts).await {
             self.frames.push(frames);
-            // What a log sends after it is opened waits in its stream; the first frame is handled like any other.
-            self.held.extend(first);
+            self.limits.followed();
+            match first {
+                Some((index, Some(Ok(frame @ Frame::Opened { .. })))) => self.place_opened(index, &frame),
+                // What a log sends after it is opened waits in its stream; another first frame is handled like any other.
+                other => self.held.extend(other),
+            }
         }
     }
 
     /// Handles one frame; events become bytes to send.
-    fn take(&mut self, (index, frame): Tagged) -> Option<Bytes> {
+    fn take(&mut self, (index, frame): Tagged) -> Result<Option<Bytes>, End> {
         match frame {
-            Some(Ok(Frame::Heartbeat)) => None,
-            Some(Ok(Frame::Opened {
-                start, head, last, ..
-            })) => {
-                self.place_opened(index, start, head, last);
-                None
-            }
-            Some(Ok(Frame::Chunk(chunk))) => self.encode(index, &chunk),
+            Some(Ok(Frame::Heartbeat)) => {}
+            Some(Ok(frame @ Frame::Opened { .. })) => self.place_opened(index, &frame),
+            Some(Ok(Frame::Chunk(chunk))) => return Ok(self.encode(index, &chunk)),
             Some(Err(error)) => {
                 self.platform
                     .log(Level::Warn, &format!("a log is followed again: {error}"));
-                None
             }
-            None => {
-                self.follow_again(index);
-                None
-            }
+            None => self.follow_again(index)?,
         }
+        Ok(None)
     }
 
-    fn place_opened(&mut self, index: usize, start: u64, head: u64, last: Millis) {
+    fn place_opened(&mut self, index: usize, frame: &Frame) {
+        let Frame::Opened {
+            start,
+            head,
+            last,
+            gap,
+            ..
+        } = *frame
+        else {
+            return;
+        };
         let Some(place) = self.places.get_mut(index) else {
             return;
         };
-        if place.next.is_some() {
-            return;
-        }
-        if let (Start::Offset(asked), Some(time)) = (place.start, place.fallback)
-            && asked > head
-        {
-            // An offset past the head is another log's: the timestamp of the same id tells where to go on.
-            place.start = Start::Timestamp(time);
-            place.fallback = None;
-            let frames = follow(&self.platform, index, &place.log, place.start, Duration::ZERO);
-            self.frames.push(frames);
-            return;
-        }
-        place.next = Some(start);
-        if start == head && place.timestamp.is_none_or(|time| time <= last) {
-            place.timestamp = Some(last + 1);
+        if let Some(text) = place.opened(start, head, last, gap) {
+            self.isolate.metrics.gap();
+            self.gaps.push_back(text);
         }
     }
 
-    fn follow_again(&mut self, index: usize) {
+    fn follow_again(&mut self, index: usize) -> Result<(), End> {
         let Some(place) = self.places.get_mut(index) else {
-            return;
+            return Ok(());
         };
         place.failures += 1;
         if place.failures > MAX_FOLLOWS {
@@ -232,63 +252,84 @@ impl<P: Platform> Connection<P> {
                 Level::Error,
                 &format!("{} cannot be followed: the connection ends", place.log),
             );
-            self.ended = true;
-            return;
+            return Err(End::Unavailable);
         }
-        let start = place.next.map_or(place.start, Start::Offset);
-        let frames = follow(&self.platform, index, &place.log, start, FOLLOW_AGAIN);
+        self.limits.followed();
+        let frames = follow(&self.platform, index, &place.log, place.start(), FOLLOW_AGAIN);
         self.frames.push(frames);
+        Ok(())
     }
 
     /// Writes the events of a chunk that were not sent yet.
     fn encode(&mut self, index: usize, chunk: &Chunk) -> Option<Bytes> {
-        let next = self.places.get(index)?.next?;
-        let events = match chunk.events() {
+        let place = self.places.get_mut(index)?;
+        let next = place.next?;
+        let events = match self.isolate.chunks.events(&place.log, chunk, &self.pages) {
             Ok(events) => events,
             Err(error) => {
                 self.platform.log(
                     Level::Error,
-                    &format!("a chunk cannot be read and is skipped: {error}"),
+                    &format!(
+                        "a chunk of {} cannot be read and is passed over: {error}",
+                        place.log
+                    ),
                 );
-                self.places.get_mut(index)?.next = Some(chunk.next());
+                place.skip(chunk.next(), chunk.last);
                 return None;
             }
         };
-        let mut out = String::with_capacity(chunk.lines.len() * 2);
-        for event in events.into_iter().filter(|event| event.offset >= next) {
-            let place = self.places.get_mut(index)?;
-            place.next = Some(event.offset + 1);
-            place.timestamp = Some(event.timestamp + 1);
-            place.failures = 0;
-            let data = with_position(
-                &event.envelope.event,
-                &place.log,
-                event.offset,
-                event.envelope.key.as_deref(),
-            );
-            match self.format {
-                Format::Sse => out.push_str(&message_frame(&self.id(), &data)),
-                Format::Ndjson => {
-                    out.push_str(&data);
-                    out.push('\n');
+        let mut out = String::with_capacity(chunk.lines.len() + chunk.lines.len() / 2);
+        if chunk.base > next {
+            let gap = place.fell_behind(chunk.base, chunk.first);
+            self.isolate.metrics.gap();
+            self.write(&mut out, "gap", &gap);
+        }
+        let (mut sent, mut withheld) = (0, 0);
+        for event in events.iter().filter(|event| event.offset >= next) {
+            self.places.get_mut(index)?.read(event.offset, event.timestamp);
+            match &event.data {
+                Some(data) => {
+                    self.write(&mut out, "message", data);
+                    sent += 1;
                 }
+                None => withheld += 1,
             }
         }
+        let lag = self.platform.now().saturating_sub(chunk.last);
+        self.limits.wrote(sent, out.len());
+        let place = self.places.get(index)?;
+        let lag = place.is_live(chunk).then_some(lag);
+        self.isolate.metrics.relayed(&place.stream, sent, withheld, lag);
+        self.isolate.metrics.report(&self.platform);
         (!out.is_empty()).then(|| Bytes::from(out))
     }
 
-    /// The id: where to go on in every log of the request.
-    fn id(&self) -> String {
-        let positions: Vec<Position> = self
-            .places
-            .iter()
-            .map(|place| Position {
-                topic: place.log.topic.to_string(),
-                partition: place.log.partition,
-                offset: Some(place.next.and_then(|next| i64::try_from(next).ok()).unwrap_or(-1)),
-                timestamp: place.timestamp,
-            })
-            .collect();
-        serde_json::json!(positions).to_string()
+    /// Writes an event of type `event`; `data` is one line.
+    fn write(&self, out: &mut String, event: &str, data: &str) {
+        if self.format == Format::Sse {
+            out.push_str("event: ");
+            out.push_str(event);
+            out.push_str("\nid: ");
+            place::id(&self.places, out);
+            out.push_str("\ndata: ");
+            out.push_str(data);
+            out.push_str("\n\n");
+        } else {
+            out.push_str(data);
+            out.push('\n');
+        }
+    }
+
+    fn frame(&self, event: &str, data: &str) -> Bytes {
+        let mut out = String::new();
+        self.write(&mut out, event, data);
+        Bytes::from(out)
+    }
+
+    fn either(&self, sse: &'static str, ndjson: &'static str) -> Bytes {
+        Bytes::from_static(match self.format {
+            Format::Sse => sse.as_bytes(),
+            Format::Ndjson => ndjson.as_bytes(),
+        })
     }
 }

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::future::ready;
 
 use bytes::Bytes;
 use eventstar_event::{Envelope, Topic};
@@ -10,10 +11,12 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod connection;
+
 async fn world(allowed: &str) -> (Rc<Isolate>, Memory) {
     let memory = Memory::new().with("ALLOWED_STREAMS", allowed);
     let config = json!({
-        "a": {"schema_title": "x"},
+        "a": {"schema_title": "x", "stream_aliases": ["also-a"]},
         "b": {"schema_title": "x", "topic_prefixes": ["eqiad.", "codfw."]},
         "parted": {"schema_title": "x", "partitions": 3},
         "errors": {"schema_title": "error"},
@@ -48,6 +51,23 @@ async fn append(memory: &Memory, topic: &str, partition: u32, ids: std::ops::Ran
         };
         memory.append(&log, &[envelope]).await.unwrap();
     }
+}
+
+async fn append_event(memory: &Memory, topic: &str, event: &str) {
+    let log = LogName {
+        topic: Topic::parse(topic).unwrap(),
+        partition: 0,
+        epoch: 0,
+    };
+    let envelope = Envelope {
+        id: event.into(),
+        dt: memory.now(),
+        stream: topic.into(),
+        key: None,
+        headers: BTreeMap::new(),
+        event: event.into(),
+    };
+    memory.append(&log, &[envelope]).await.unwrap();
 }
 
 async fn open(
@@ -269,53 +289,30 @@ fn positions_are_read_in_every_form() {
 fn bad_requests_are_refused_with_the_originals_words() {
     run(async {
         let (isolate, memory) = world("*").await;
-        let foreign = r#"[{"topic":"eqiad.b","partition":0,"offset":0}]"#;
-        for (path, id, status, kind, detail) in [
+        for (path, status, kind, detail) in [
             (
                 "/v2/stream/nope,a,x.y",
-                "",
                 400,
                 "not_found",
                 "Invalid streams: nope,x.y",
             ),
             (
                 "/v2/stream/%2F%5Ejob%5C.%2F",
-                "",
                 400,
                 "not_found",
                 "Invalid streams: /^job\\./",
             ),
             (
                 "/v2/stream/a?since=yesterday",
-                "",
                 400,
                 "invalid_timestamp",
                 "was not parseable: 'yesterday'",
             ),
-            ("/v2/stream/a", "nope", 400, "invalid_last_event_id", "expected"),
-            (
-                "/v2/stream/a",
-                "[]",
-                400,
-                "invalid_last_event_id",
-                "Must provide either an array",
-            ),
-            (
-                "/v2/stream/a",
-                foreign,
-                404,
-                "topic_not_available",
-                "Topics eqiad.b are not available",
-            ),
-            ("/v2/stream/wide", "", 400, "too_many_streams", "at most 128"),
-            ("/v2/stream/", "", 404, "not_found", "nothing is served"),
-            ("/nope", "", 404, "not_found", "nothing is served at /nope"),
+            ("/v2/stream/wide", 400, "too_many_streams", "at most 128"),
+            ("/v2/stream/", 404, "not_found", "nothing is served"),
+            ("/nope", 404, "not_found", "nothing is served at /nope"),
         ] {
-            let headers: Vec<_> = [("last-event-id", id)]
-                .into_iter()
-                .filter(|(_, id)| !id.is_empty())
-                .collect();
-            let (response, stream) = open(&isolate, &memory, path, &headers).await;
+            let (response, stream) = open(&isolate, &memory, path, &[]).await;
             assert!(stream.is_none(), "{path}");
             assert_eq!(response.status(), status, "{path}");
             let Body::Full(body) = response.into_body() else {
@@ -325,6 +322,59 @@ fn bad_requests_are_refused_with_the_originals_words() {
             assert_eq!(body["type"], kind, "{path}");
             let said = body["detail"].as_str().unwrap();
             assert!(said.contains(detail), "{path}: {said}");
+        }
+    });
+}
+
+/// The bodies are those of the recorded answers.
+#[test]
+fn a_bad_last_event_id_is_refused_as_kafka_sse_does() {
+    const FORM: &str = "Must provide either an array topic names, or  an array of objects with topic, partition and offset|timestamp.";
+    run(async {
+        let (isolate, memory) = world("*").await;
+        let bad = |message: &str, original: &str, sent: &str| {
+            format!(
+                r#"{{"message":"{message}","origin":"KafkaSSE","name":"InvalidAssignmentError","originalName":"{original}",{sent},"statusCode":400}}"#
+            )
+        };
+        let long = format!("[{}1]", "1,".repeat(600));
+        for (id, status, expected) in [
+            (
+                r#""""{nope"#,
+                400,
+                bad(
+                    "Unexpected non-whitespace character after JSON at position 2",
+                    "SyntaxError",
+                    r#""last_event_id":"\"\"\"{nope""#,
+                ),
+            ),
+            (
+                r#"{"topic":"a"}"#,
+                400,
+                bad(FORM, "Error", r#""assignments":{"topic":"a"}"#),
+            ),
+            ("[]", 400, bad(FORM, "Error", r#""assignments":[]"#)),
+            (&long, 400, bad(FORM, "Error", r#""assignments":null"#)),
+            (
+                r#"[{"topic":"_nope","partition":0,"offset":0}]"#,
+                404,
+                r#"{"message":"Topics _nope are not available for consumption.","origin":"KafkaSSE","name":"TopicNotAvailableError","availableTopics":["eqiad.b","codfw.b"],"statusCode":404}"#
+                    .to_owned(),
+            ),
+            (
+                r#"[{"topic":"eqiad.b","partition":1,"offset":0}]"#,
+                404,
+                r#"{"message":"Topics eqiad.b are not available for consumption.","origin":"KafkaSSE","name":"TopicNotAvailableError","availableTopics":["eqiad.b","codfw.b"],"statusCode":404}"#
+                    .to_owned(),
+            ),
+        ] {
+            let (response, stream) = open(&isolate, &memory, "/v2/stream/b", &[("last-event-id", id)]).await;
+            assert!(stream.is_none(), "{id}");
+            assert_eq!(response.status(), status, "{id}");
+            let Body::Full(body) = response.into_body() else {
+                panic!("streams")
+            };
+            assert_eq!(String::from_utf8_lossy(&body), expected + "\n");
         }
     });
 }
@@ -398,8 +448,16 @@ fn a_log_that_ends_is_followed_again_and_then_the_connection_ends() {
         memory.sql().fail_reads(3);
         assert_eq!(numbers(&read(&mut stream, 1).await), [1]);
         memory.sql().fail_reads(u32::MAX);
-        let rest: Vec<Bytes> = stream.collect().await;
-        assert!(rest.iter().all(|piece| piece == ":\n\n"), "{rest:?}");
+        let rest: Vec<Bytes> = stream.filter(|piece| ready(piece != ":\n\n")).collect().await;
+        let [last] = rest.as_slice() else {
+            panic!("{rest:?}")
+        };
+        let last = std::str::from_utf8(last).unwrap();
+        assert!(
+            last.starts_with("event: error\nid: [{\"topic\":\"a\",\"partition\":0,\"offset\":2,"),
+            "{last}"
+        );
+        assert!(last.contains("\"name\":\"LogUnavailableError\""), "{last}");
         assert_eq!(open(&isolate, &memory, "/v2/stream/a", &[]).await.0.status(), 200);
     });
 }

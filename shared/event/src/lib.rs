@@ -14,7 +14,7 @@ pub mod names;
 pub mod partition;
 pub mod time;
 
-pub use document::Document;
+pub use document::{Document, Kind, Node};
 pub use envelope::{Envelope, EnvelopeError};
 pub use json::JsonError;
 pub use names::{BadName, SchemaUri, StreamName, Topic};

@@ -55,4 +55,39 @@ pub const FAMILIES: &[Family] = &[
         kind: Kind::Counter,
         help: "Error events that could not be stored: is the error stream configured?",
     },
+    Family {
+        name: "eventstar_relay_connections_total",
+        kind: Kind::Counter,
+        help: "Connections to a stream that were opened; one to several streams counts for each.",
+    },
+    Family {
+        name: "eventstar_relay_ended_total",
+        kind: Kind::Counter,
+        help: "Connections that ended: gone (the client went), planned, slow (the client read too slowly), unavailable (a log could not be followed).",
+    },
+    Family {
+        name: "eventstar_relay_refused_total",
+        kind: Kind::Counter,
+        help: "Requests for streams that were refused, by reason.",
+    },
+    Family {
+        name: "eventstar_relay_events_total",
+        kind: Kind::Counter,
+        help: "Events sent to clients, by stream: one that goes to ten clients counts ten times.",
+    },
+    Family {
+        name: "eventstar_relay_withheld_events_total",
+        kind: Kind::Counter,
+        help: "Events that no client gets: what is no event, or could not be redacted.",
+    },
+    Family {
+        name: "eventstar_relay_gaps_total",
+        kind: Kind::Counter,
+        help: "Gaps that clients were told of: events that retention had dropped, or an id of another log.",
+    },
+    Family {
+        name: "eventstar_relay_lag_seconds",
+        kind: Kind::Histogram,
+        help: "Time from an event's receipt to its sending, of events sent as they came in; the last event of each batch is observed.",
+    },
 ];

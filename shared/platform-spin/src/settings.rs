@@ -8,17 +8,20 @@ use eventstar_ports::Config;
 use spin_sdk::variables::{self, Error};
 
 /// Every setting a function or this adapter may ask for. Spin names them in lower case.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 20] = [
     "ADMIN_TOKEN",
     "ALLOWED_STREAMS",
     "ALLOW_INSECURE_SCHEMAS",
+    "CONNECTION_SECONDS",
     "CORS_ORIGINS",
+    "CPU_MS",
     "ERROR_EVENTS_PER_MINUTE",
     "ERROR_STREAM",
     "EVENT_SERVICE",
     "MAX_EVENT_BYTES",
     "PATH_PREFIXES",
     "PRODUCER_TOKENS",
+    "REDACTED_PAGES",
     "RETRY_WINDOW_MS",
     "SINK",
     "SQLITE_SYNCHRONOUS",

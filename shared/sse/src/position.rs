@@ -60,7 +60,7 @@ pub fn parse_last_event_id(header: &str) -> Result<Vec<LastEventId>, PositionErr
         return Err(PositionError::Syntax(format!("longer than {MAX_ID_BYTES} bytes")));
     }
     let json: serde_json::Value =
-        serde_json::from_str(header).map_err(|error| PositionError::Syntax(error.to_string()))?;
+        serde_json::from_str(header).map_err(|error| PositionError::Syntax(syntax_error(header, &error)))?;
     let entries: Vec<LastEventId> = serde_json::from_value(json).map_err(|_| PositionError::Form)?;
     let complete = |entry: &LastEventId| match entry {
         LastEventId::Topic(topic) => !topic.is_empty(),
@@ -70,6 +70,23 @@ pub fn parse_last_event_id(header: &str) -> Result<Vec<LastEventId>, PositionErr
         return Err(PositionError::Form);
     }
     Ok(entries)
+}
+
+/// The words of V8's `JSON.parse` for what is wrong with a header, which is one line.
+fn syntax_error(header: &str, error: &serde_json::Error) -> String {
+    let position = error.column().saturating_sub(1);
+    if error.is_eof() {
+        return "Unexpected end of JSON input".to_owned();
+    }
+    if error.to_string().starts_with("trailing characters") {
+        return format!("Unexpected non-whitespace character after JSON at position {position}");
+    }
+    let unexpected = header.get(position..).and_then(|rest| rest.chars().next());
+    let shown: String = header.chars().take(100).collect();
+    format!(
+        "Unexpected token '{}', \"{shown}\" is not valid JSON",
+        unexpected.map(String::from).unwrap_or_default()
+    )
 }
 
 /// Reads `since`: milliseconds since the epoch, or ISO-8601.
@@ -106,11 +123,21 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        assert!(matches!(
-            parse_last_event_id(r#""""{nope"#),
-            Err(PositionError::Syntax(_))
-        ));
-        assert!(matches!(parse_last_event_id(""), Err(PositionError::Syntax(_))));
+        for (header, said) in [
+            (
+                r#""""{nope"#,
+                "Unexpected non-whitespace character after JSON at position 2",
+            ),
+            ("", "Unexpected end of JSON input"),
+            ("[1", "Unexpected end of JSON input"),
+            ("xope", "Unexpected token 'x', \"xope\" is not valid JSON"),
+        ] {
+            assert_eq!(
+                parse_last_event_id(header),
+                Err(PositionError::Syntax(said.to_owned())),
+                "{header}"
+            );
+        }
         let huge = format!("[{}]", "\"a\",".repeat(20_000));
         assert!(matches!(
             parse_last_event_id(&huge),

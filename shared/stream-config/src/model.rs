@@ -52,6 +52,8 @@ impl Entry {
 pub struct StreamConfigs {
     entries: Vec<Entry>,
     exact: HashMap<String, usize>,
+    /// Other names of streams (`stream_aliases`), and the streams' own.
+    aliases: HashMap<String, String>,
     remembered: RefCell<HashMap<String, Option<Rc<Stream>>>>,
 }
 
@@ -88,6 +90,7 @@ impl StreamConfigs {
         let mut configs = Self {
             entries: Vec::with_capacity(streams.len()),
             exact: HashMap::new(),
+            aliases: HashMap::new(),
             remembered: RefCell::default(),
         };
         for (key, settings) in streams {
@@ -116,6 +119,9 @@ impl StreamConfigs {
                 pointer: format!("{at}{below}"),
                 message,
             })?;
+            for alias in strings(settings.get("stream_aliases")) {
+                configs.aliases.entry(alias).or_insert_with(|| key.clone());
+            }
             settings.insert("stream".into(), Value::from(key.as_str()));
             configs.exact.insert(key.clone(), configs.entries.len());
             configs.entries.push(Entry {
@@ -130,6 +136,16 @@ impl StreamConfigs {
     /// The names (or regexes) of all streams, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.key.as_str())
+    }
+
+    /// The name of the stream that readers also know as `name` (EventStreams' `stream_aliases`); `name` itself when it is no
+    /// alias, or a stream of its own.
+    #[must_use]
+    pub fn name_of<'s>(&'s self, name: &'s str) -> &'s str {
+        match self.aliases.get(name) {
+            Some(stream) if !self.exact.contains_key(name) => stream,
+            _ => name,
+        }
     }
 
     fn find(&self, stream: &str) -> Option<&Entry> {
@@ -303,6 +319,22 @@ mod tests {
         assert_eq!(title("a.b.c").as_deref(), Some("first"));
         assert_eq!(title("b"), None);
         assert_eq!(title("/^a/").as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn a_stream_has_the_names_that_its_aliases_give_it() {
+        let configs = StreamConfigs::parse(&json!({
+            "mediawiki.page-create": {"stream_aliases": ["page-create", "other"]},
+            "other": {"stream_aliases": ["page-create"]},
+        }))
+        .unwrap();
+        for (name, expected) in [
+            ("page-create", "mediawiki.page-create"),
+            ("other", "other"),
+            ("nope", "nope"),
+        ] {
+            assert_eq!(configs.name_of(name), expected);
+        }
     }
 
     #[test]

@@ -153,7 +153,7 @@ pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String
             return wrong(&format!("/{name}"), "a string");
         }
     }
-    for name in ["topics", "topic_prefixes"] {
+    for name in ["topics", "topic_prefixes", "stream_aliases"] {
         let fits = |value: &Value| {
             value.is_null() || value.as_array().is_some_and(|v| v.iter().all(Value::is_string))
         };

@@ -1,0 +1,223 @@
+//! When a connection ends, and what it says last. A client goes on from the last id it got.
+
+use std::time::Duration;
+
+use eventstar_event::time::Millis;
+use eventstar_ports::{Clock, Config, Ids};
+use eventstar_stores::bad_number;
+use serde_json::json;
+
+/// Longest life of a connection, in seconds, where the setting `CONNECTION_SECONDS` does not say otherwise: Wikimedia's edge
+/// cuts connections to EventStreams after 15 minutes (T242767).
+const MAX_SECONDS: u64 = 900;
+
+/// Longest life that can be set, in seconds: a day.
+const MOST_SECONDS: u64 = 86_400;
+
+/// Subrequests after which a connection ends: Workers allow an invocation 10,000 in all.
+const MAX_FOLLOWED: u32 = 9_000;
+
+/// How long a client may take for one piece before it counts as too slow.
+const PATIENCE: Millis = 30_000;
+
+/// What an event takes of a CPU, in nanoseconds, and what a byte takes: rounded up from the figures in docs/performance.md.
+const NANOS_PER_EVENT: u64 = 10_000;
+const NANOS_PER_BYTE: u64 = 10;
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It is as old as one gets, or has used most of what the platform allows it.
+    Planned,
+    /// The client reads too slowly.
+    Slow,
+    /// A log cannot be followed.
+    Unavailable,
+    /// The client went.
+    Gone,
+}
+
+impl End {
+    /// For metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Slow => "slow",
+            Self::Unavailable => "unavailable",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// The data of the `error` event that is sent last, in the form of KafkaSSE's errors; `None` for an end that is none.
+    pub(crate) fn error(self) -> Option<String> {
+        let (name, status, message) = match self {
+            Self::Planned | Self::Gone => return None,
+            Self::Slow => (
+                "SlowClientError",
+                408,
+                "you read more slowly than events come: go on from the last id, with a filter or fewer streams",
+            ),
+            Self::Unavailable => (
+                "LogUnavailableError",
+                503,
+                "a stream cannot be read now: go on from the last id in a moment",
+            ),
+        };
+        let error = json!({"message": message, "origin": "eventstar", "name": name, "statusCode": status});
+        Some(error.to_string())
+    }
+}
+
+/// How long a client waits before it comes back, in milliseconds: 1 to 5 seconds, so that those that came together do not come
+/// back together.
+pub(crate) fn retry_millis(random: u8) -> u64 {
+    1000 + u64::from(random) * 4000 / 255
+}
+
+/// What a connection may use.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    /// When it ends.
+    until: Millis,
+    /// How often it may follow a log.
+    follows: u32,
+    /// What is left of the CPU time; `None` where that is not limited.
+    cpu: Option<Duration>,
+    /// When the last piece was handed to the client.
+    sent: Option<Millis>,
+}
+
+impl Limits {
+    /// Those of a connection that opens now. Its life is up to a tenth shorter than what is set, by chance.
+    pub(crate) fn of(platform: &(impl Clock + Config + Ids)) -> Self {
+        let [random, ..] = platform.random();
+        let life = seconds(platform) * 1000;
+        let life = life - life * u64::from(random) / 2550;
+        Self {
+            until: platform.now() + life,
+            follows: MAX_FOLLOWED,
+            cpu: cpu(platform),
+            sent: None,
+        }
+    }
+
+    /// A log was followed.
+    pub(crate) fn followed(&mut self) {
+        self.follows = self.follows.saturating_sub(1);
+    }
+
+    /// Events were written.
+    pub(crate) fn wrote(&mut self, events: u64, bytes: usize) {
+        if let Some(left) = &mut self.cpu {
+            let nanos = NANOS_PER_EVENT * events + NANOS_PER_BYTE * bytes as u64;
+            *left = left.saturating_sub(Duration::from_nanos(nanos));
+        }
+    }
+
+    /// A piece was handed to the client at `now`.
+    pub(crate) fn sent(&mut self, now: Millis) {
+        self.sent = Some(now);
+    }
+
+    /// Whether the connection must end. To be asked when the client has taken the last piece.
+    pub(crate) fn reached(&mut self, now: Millis) -> Option<End> {
+        if self.sent.take().is_some_and(|sent| now > sent + PATIENCE) {
+            return Some(End::Slow);
+        }
+        let used_up = self.follows == 0 || self.cpu.is_some_and(|left| left.is_zero());
+        (used_up || now >= self.until).then_some(End::Planned)
+    }
+}
+
+fn number(config: &impl Config, name: &str) -> Option<u64> {
+    config.get(name)?.parse().ok()
+}
+
+fn seconds(config: &impl Config) -> u64 {
+    number(config, "CONNECTION_SECONDS")
+        .filter(|seconds| (1..=MOST_SECONDS).contains(seconds))
+        .unwrap_or(MAX_SECONDS)
+}
+
+/// 80 % of the CPU time that the platform allows one request: the setting `CPU_MS`, the `limits.cpu_ms` of a Worker.
+fn cpu(config: &impl Config) -> Option<Duration> {
+    let millis = number(config, "CPU_MS").filter(|millis| *millis > 0)?;
+    Some(Duration::from_millis(millis / 5 * 4))
+}
+
+/// What is wrong with the settings that are read here.
+pub(crate) fn bad_settings(config: &impl Config) -> Vec<String> {
+    let seconds = bad_number(config, "CONNECTION_SECONDS", 1..=MOST_SECONDS, seconds(config));
+    let cpu = bad_number(config, "CPU_MS", 1..=300_000, 0);
+    [seconds, cpu].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use eventstar_platform_memory::Memory;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_ends_when_it_is_as_old_as_one_gets() {
+        let memory = Memory::new().with("CONNECTION_SECONDS", "100");
+        let start = memory.now();
+        let mut limits = Limits::of(&memory);
+        assert_eq!(limits.reached(start + 89_000), None);
+        assert_eq!(limits.reached(start + 100_000), Some(End::Planned));
+        assert!(Limits::of(&Memory::new()).until <= start + 900_000);
+    }
+
+    #[test]
+    fn a_connection_ends_before_its_subrequests_and_its_cpu_time_are_used_up() {
+        let memory = Memory::new().with("CPU_MS", "1000");
+        let mut limits = Limits::of(&memory);
+        (1..MAX_FOLLOWED).for_each(|_| limits.followed());
+        assert_eq!(limits.reached(memory.now()), None);
+        limits.followed();
+        assert_eq!(limits.reached(memory.now()), Some(End::Planned));
+
+        let mut limits = Limits::of(&memory);
+        limits.wrote(70_000, 0);
+        assert_eq!(limits.reached(memory.now()), None);
+        limits.wrote(0, 10_000_000);
+        assert_eq!(limits.reached(memory.now()), Some(End::Planned));
+        let mut unlimited = Limits::of(&Memory::new());
+        unlimited.wrote(u64::from(u32::MAX), 0);
+        assert_eq!(unlimited.reached(memory.now()), None);
+    }
+
+    #[test]
+    fn a_client_that_takes_too_long_for_a_piece_is_too_slow() {
+        let memory = Memory::new();
+        let mut limits = Limits::of(&memory);
+        let now = memory.now();
+        limits.sent(now);
+        assert_eq!(limits.reached(now + PATIENCE), None);
+        // What is waited for without anything to send is no fault of the client's.
+        assert_eq!(limits.reached(now + 2 * PATIENCE), None);
+        limits.sent(now);
+        assert_eq!(limits.reached(now + PATIENCE + 1), Some(End::Slow));
+        let error: serde_json::Value = serde_json::from_str(&End::Slow.error().unwrap()).unwrap();
+        assert_eq!(error["name"], "SlowClientError");
+    }
+
+    #[test]
+    fn clients_come_back_after_one_to_five_seconds() {
+        assert_eq!((retry_millis(0), retry_millis(255)), (1000, 5000));
+    }
+
+    #[test]
+    fn settings_that_are_no_numbers_are_told() {
+        let bad = Memory::new()
+            .with("CONNECTION_SECONDS", "0")
+            .with("CPU_MS", "fast");
+        let told = bad_settings(&bad);
+        assert!(
+            told[0].contains("CONNECTION_SECONDS") && told[0].contains("900 is used"),
+            "{told:?}"
+        );
+        assert!(told[1].contains("CPU_MS"), "{told:?}");
+        assert!(bad_settings(&Memory::new()).is_empty());
+    }
+}

@@ -1,0 +1,232 @@
+//! Where a connection stands in one log.
+
+use eventstar_event::json::quote;
+use eventstar_event::time::Millis;
+use eventstar_log::{Chunk, Gap, GapReason, LogName, Start};
+use serde_json::{Value, json};
+
+/// A log, and where its next event is.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) log: LogName,
+    /// The stream's name in the config, for metrics.
+    pub(crate) stream: String,
+    asked: Start,
+    /// The offset of the next event to send; unknown until the log was opened.
+    pub(crate) next: Option<u64>,
+    /// The timestamp of the event before that, plus a millisecond.
+    timestamp: Option<Millis>,
+    /// Follows in a row that brought nothing.
+    pub(crate) failures: u32,
+    /// Where the log ended when it was opened: what comes later is live.
+    head: u64,
+    /// Its entry in the ids.
+    entry: String,
+}
+
+impl Place {
+    pub(crate) fn new(log: LogName, stream: String, asked: Start) -> Self {
+        let timestamp = match asked {
+            Start::Timestamp(timestamp) | Start::Position { timestamp, .. } => Some(timestamp),
+            Start::Offset(_) | Start::Latest => None,
+        };
+        let mut place = Self {
+            log,
+            stream,
+            asked,
+            next: None,
+            timestamp,
+            failures: 0,
+            head: u64::MAX,
+            entry: String::new(),
+        };
+        place.write_entry();
+        place
+    }
+
+    /// Where to follow the log from.
+    pub(crate) fn start(&self) -> Start {
+        self.next.map_or(self.asked, Start::Offset)
+    }
+
+    /// The log was opened: the next event is the one at `start`, `head` is where the next one will be appended, and `last`
+    /// is the timestamp of the one before that. Returns the text of a `gap` event where events may be missing.
+    pub(crate) fn opened(&mut self, start: u64, head: u64, last: Millis, gap: Option<Gap>) -> Option<String> {
+        let from = match (self.next, self.asked) {
+            (Some(next), _) => json!({"offset": next, "timestamp": self.timestamp}),
+            (None, Start::Offset(offset)) => json!({"offset": offset}),
+            (None, Start::Position { offset, timestamp }) => {
+                json!({"offset": offset, "timestamp": timestamp})
+            }
+            (None, Start::Timestamp(timestamp)) => json!({"timestamp": timestamp}),
+            (None, Start::Latest) => Value::Null,
+        };
+        self.head = self.head.min(head);
+        // A log that is followed again is at the place where it was left.
+        if self.next.is_none() || gap.is_some() {
+            self.next = Some(start);
+            // The id would lead to the wrong place in a log of which retention drops more.
+            if start == head && self.timestamp.is_none_or(|time| time <= last) {
+                self.timestamp = Some(last + 1);
+            }
+            self.write_entry();
+        }
+        let gap = gap?;
+        let to = json!({"offset": start, "timestamp": gap.timestamp});
+        Some(self.gap_text(gap.reason, &from, &to))
+    }
+
+    /// The chunk that came begins after the next event: what lies between was dropped before it could be sent.
+    pub(crate) fn fell_behind(&mut self, base: u64, first: Millis) -> String {
+        let from = json!({"offset": self.next, "timestamp": self.timestamp});
+        self.next = Some(base);
+        let to = json!({"offset": base, "timestamp": first});
+        self.gap_text(GapReason::Expired, &from, &to)
+    }
+
+    fn gap_text(&self, reason: GapReason, from: &Value, to: &Value) -> String {
+        json!({
+            "type": "gap",
+            "reason": reason,
+            "topic": self.log.topic.as_str(),
+            "partition": self.log.partition,
+            "from": from,
+            "to": to,
+        })
+        .to_string()
+    }
+
+    /// The event at `offset` was read.
+    pub(crate) fn read(&mut self, offset: u64, timestamp: Millis) {
+        self.next = Some(offset + 1);
+        self.timestamp = Some(timestamp + 1);
+        self.failures = 0;
+        self.write_entry();
+    }
+
+    /// Whether `chunk` was appended after the log was opened.
+    pub(crate) fn is_live(&self, chunk: &Chunk) -> bool {
+        chunk.base >= self.head
+    }
+
+    /// Passes over a chunk whose last event is ahead of `next`, at `last`.
+    pub(crate) fn skip(&mut self, next: u64, last: Millis) {
+        self.next = Some(next);
+        self.timestamp = Some(last + 1);
+        self.write_entry();
+    }
+
+    /// Its entry in the ids: offset and timestamp, of which KafkaSSE's clients take the offset.
+    pub(crate) fn entry(&self) -> &str {
+        &self.entry
+    }
+
+    fn write_entry(&mut self) {
+        use std::fmt::Write as _;
+        let entry = &mut self.entry;
+        entry.clear();
+        // Writing to a text cannot fail.
+        let _ = write!(
+            entry,
+            "{{\"topic\":{},\"partition\":{}",
+            quote(self.log.topic.as_str()),
+            self.log.partition
+        );
+        let _ = match self.next {
+            Some(next) => write!(entry, ",\"offset\":{next}"),
+            None => write!(entry, ",\"offset\":-1"),
+        };
+        if let Some(timestamp) = self.timestamp {
+            let _ = write!(entry, ",\"timestamp\":{timestamp}");
+        }
+        entry.push('}');
+    }
+}
+
+/// The id of a connection: where to go on in every log of the request.
+pub(crate) fn id(places: &[Place], out: &mut String) {
+    for (nth, place) in places.iter().enumerate() {
+        out.push(if nth == 0 { '[' } else { ',' });
+        out.push_str(place.entry());
+    }
+    out.push(']');
+}
+
+#[cfg(test)]
+mod tests {
+    use eventstar_event::Topic;
+
+    use super::*;
+
+    fn place(asked: Start) -> Place {
+        let log = LogName {
+            topic: Topic::parse("a").unwrap(),
+            partition: 0,
+            epoch: 0,
+        };
+        Place::new(log, "a".into(), asked)
+    }
+
+    #[test]
+    fn a_place_is_known_once_its_log_is_open_and_moves_with_each_event() {
+        let mut place = place(Start::Latest);
+        assert_eq!(place.entry(), r#"{"topic":"a","partition":0,"offset":-1}"#);
+        assert_eq!(place.opened(5, 5, 100, None), None);
+        assert_eq!(
+            place.entry(),
+            r#"{"topic":"a","partition":0,"offset":5,"timestamp":101}"#
+        );
+        place.read(5, 170);
+        assert_eq!(
+            place.entry(),
+            r#"{"topic":"a","partition":0,"offset":6,"timestamp":171}"#
+        );
+        assert_eq!(place.start(), Start::Offset(6));
+        // Followed again, with an event that came meanwhile.
+        assert_eq!(place.opened(6, 7, 180, None), None);
+        assert_eq!(place.start(), Start::Offset(6));
+    }
+
+    #[test]
+    fn a_time_asked_for_is_the_timestamp_of_the_id_until_an_event_is_read() {
+        let mut place = place(Start::Timestamp(50));
+        place.opened(2, 5, 100, None);
+        assert_eq!(
+            place.entry(),
+            r#"{"topic":"a","partition":0,"offset":2,"timestamp":50}"#
+        );
+    }
+
+    #[test]
+    fn a_gap_says_from_where_to_where() {
+        let gap = |reason| {
+            Some(Gap {
+                reason,
+                timestamp: Some(90),
+            })
+        };
+        let mut old = place(Start::Position {
+            offset: 3,
+            timestamp: 40,
+        });
+        assert_eq!(
+            old.opened(8, 9, 95, gap(GapReason::Expired)).unwrap(),
+            r#"{"type":"gap","reason":"expired","topic":"a","partition":0,"from":{"offset":3,"timestamp":40},"to":{"offset":8,"timestamp":90}}"#
+        );
+        let mut foreign = place(Start::Position {
+            offset: 300,
+            timestamp: 40,
+        });
+        assert!(
+            foreign
+                .opened(8, 9, 95, gap(GapReason::Foreign))
+                .unwrap()
+                .contains(r#""reason":"foreign""#)
+        );
+        assert_eq!(
+            old.fell_behind(20, 99),
+            r#"{"type":"gap","reason":"expired","topic":"a","partition":0,"from":{"offset":8,"timestamp":40},"to":{"offset":20,"timestamp":99}}"#
+        );
+        assert_eq!(old.start(), Start::Offset(20));
+    }
+}

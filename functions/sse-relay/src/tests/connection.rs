@@ -1,0 +1,189 @@
+//! What a connection says besides events, and how it ends.
+
+use eventstar_ports::Metrics as _;
+
+use super::*;
+
+/// The next piece of `stream` that is no heartbeat.
+async fn piece(stream: &mut ByteStream) -> Option<String> {
+    loop {
+        let piece = String::from_utf8(stream.next().await?.to_vec()).unwrap();
+        if piece != ":\n\n" {
+            return Some(piece);
+        }
+    }
+}
+
+async fn opened(isolate: &Rc<Isolate>, memory: &Memory, path: &str, id: Option<&str>) -> ByteStream {
+    let headers: Vec<_> = id.iter().map(|id| ("last-event-id", *id)).collect();
+    let (_, stream) = open(isolate, memory, path, &headers).await;
+    let mut stream = stream.unwrap_or_else(|| panic!("{path}"));
+    assert_eq!(stream.next().await.unwrap(), ":ok\n\n");
+    stream
+}
+
+async fn metric(memory: &Memory, name: &str) -> u64 {
+    let samples = memory.metrics().read().await.unwrap();
+    samples
+        .iter()
+        .filter(|sample| sample.name == name)
+        .map(|sample| sample.value)
+        .sum()
+}
+
+#[test]
+fn an_id_of_another_log_is_told_as_a_gap_and_goes_on_by_its_timestamp() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        append(&memory, "a", 0, 0..4).await;
+        let (start, id) = (
+            memory.now(),
+            json!([{"topic": "a", "partition": 0, "offset": 900, "timestamp": memory.now() + 2}]),
+        );
+        let mut stream = opened(&isolate, &memory, "/v2/stream/a", Some(&id.to_string())).await;
+        let expected = format!(
+            "event: gap\nid: [{{\"topic\":\"a\",\"partition\":0,\"offset\":2,\"timestamp\":{time}}}]\n\
+             data: {{\"type\":\"gap\",\"reason\":\"foreign\",\"topic\":\"a\",\"partition\":0,\
+             \"from\":{{\"offset\":900,\"timestamp\":{time}}},\"to\":{{\"offset\":2,\"timestamp\":{time}}}}}\n\n",
+            time = start + 2
+        );
+        assert_eq!(piece(&mut stream).await.unwrap(), expected);
+        assert_eq!(numbers(&read(&mut stream, 2).await), [2, 3]);
+    });
+}
+
+#[test]
+fn an_id_of_its_own_log_opens_without_a_gap() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        append(&memory, "a", 0, 0..4).await;
+        let mut stream = opened(&isolate, &memory, "/v2/stream/a?since=0", None).await;
+        let ids: Vec<String> = read(&mut stream, 4).await.into_iter().map(|(id, _)| id).collect();
+        for (nth, id) in ids.iter().enumerate().take(3) {
+            let mut stream = opened(&isolate, &memory, "/v2/stream/a", Some(id)).await;
+            let next = piece(&mut stream).await.unwrap();
+            assert!(next.starts_with("event: message\n"), "{next}");
+            assert!(next.contains(&format!("\"n\":{}", nth + 1)), "{next}");
+        }
+    });
+}
+
+#[test]
+fn a_connection_ends_as_planned_with_an_id_and_a_time_to_come_back() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        let memory = memory.with("CONNECTION_SECONDS", "100");
+        append(&memory, "a", 0, 0..1).await;
+        let mut stream = opened(&isolate, &memory, "/v2/stream/a?since=0", None).await;
+        let (id, _) = read(&mut stream, 1).await.remove(0);
+        let last = piece(&mut stream).await.unwrap();
+        let retry = last
+            .strip_prefix(&format!("id: {id}\nretry: "))
+            .unwrap_or_else(|| panic!("{last}"));
+        let retry: u64 = retry.trim_end().parse().unwrap();
+        assert!((1000..=5000).contains(&retry), "{retry}");
+        assert_eq!(stream.next().await, None);
+
+        let accept = [("accept", "application/json")];
+        let (_, stream) = open(&isolate, &memory, "/v2/stream/a?since=0", &accept).await;
+        let pieces: Vec<Bytes> = stream.unwrap().collect().await;
+        let words = pieces.iter().filter(|piece| *piece != "\n").count();
+        assert_eq!(words, 1, "NDJSON has no place for a word on the end: {pieces:?}");
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_is_told_so_and_goes_on_from_its_last_id() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        append(&memory, "a", 0, 0..3).await;
+        let mut stream = opened(&isolate, &memory, "/v2/stream/a?since=0", None).await;
+        let (id, _) = read(&mut stream, 1).await.remove(0);
+        memory.advance(30_001);
+        let last = piece(&mut stream).await.unwrap();
+        assert!(
+            last.starts_with(&format!("event: error\nid: {id}\ndata: ")),
+            "{last}"
+        );
+        assert!(last.contains("SlowClientError"), "{last}");
+        assert_eq!(stream.next().await, None);
+    });
+}
+
+#[test]
+fn aliases_lead_to_their_streams() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        append(&memory, "a", 0, 0..1).await;
+        let mut stream = opened(&isolate, &memory, "/v2/stream/also-a?since=0", None).await;
+        assert_eq!(numbers(&read(&mut stream, 1).await), [0]);
+    });
+}
+
+#[test]
+fn who_acted_on_a_redacted_page_is_sent_to_nobody_and_what_cannot_be_redacted_not_at_all() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        let memory = memory.with("REDACTED_PAGES", r#"{"en.test": ["Secret"]}"#);
+        let events = [
+            r#"{"meta":{"domain":"en.test"},"page_title":["Secret"],"performer":"A"}"#,
+            r#"{"meta":{"domain":"en.test"},"page_title":"secret","performer":"A"}"#,
+        ];
+        for event in events {
+            append_event(&memory, "a", event).await;
+        }
+        let mut stream = opened(&isolate, &memory, "/v2/stream/a?since=0", None).await;
+        let event = piece(&mut stream).await.unwrap();
+        assert!(event.contains("\"offset\":1}"), "{event}");
+        assert!(
+            event.contains("\"page_title\":\"secret\"") && !event.contains("performer"),
+            "{event}"
+        );
+        piece_of_time(&memory, &mut stream).await;
+        assert_eq!(metric(&memory, "eventstar_relay_withheld_events_total").await, 1);
+    });
+}
+
+/// Lets some heartbeats pass, so that what was counted is handed on.
+async fn piece_of_time(memory: &Memory, stream: &mut ByteStream) {
+    for _ in 0..2 {
+        assert_eq!(stream.next().await.unwrap(), ":\n\n");
+        memory.run_background().await;
+    }
+}
+
+#[test]
+fn nothing_is_read_while_it_is_not_known_what_to_redact() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        let memory = memory.with("REDACTED_PAGES", "en.test: Secret");
+        let (response, stream) = open(&isolate, &memory, "/v2/stream/a", &[]).await;
+        assert!(stream.is_none());
+        assert_eq!(response.status(), 503);
+        assert!(memory.lines().iter().any(|line| line.contains("REDACTED_PAGES")));
+    });
+}
+
+#[test]
+fn what_is_sent_is_counted_by_stream() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        append(&memory, "a", 0, 0..3).await;
+        let mut stream = opened(&isolate, &memory, "/v2/stream/a,b?since=0", None).await;
+        read(&mut stream, 3).await;
+        piece_of_time(&memory, &mut stream).await;
+        for (name, expected) in [
+            ("eventstar_relay_connections_total", 2),
+            ("eventstar_relay_events_total", 3),
+        ] {
+            assert_eq!(metric(&memory, name).await, expected, "{name}");
+        }
+        drop(stream);
+        open(&isolate, &memory, "/v2/stream/nope", &[]).await;
+        memory.advance(20_000);
+        let mut stream = opened(&isolate, &memory, "/v2/stream/a", None).await;
+        piece_of_time(&memory, &mut stream).await;
+        assert_eq!(metric(&memory, "eventstar_relay_ended_total").await, 1);
+        assert_eq!(metric(&memory, "eventstar_relay_refused_total").await, 1);
+    });
+}
