@@ -9,6 +9,7 @@
 
 pub mod document;
 pub mod envelope;
+mod id;
 pub mod json;
 pub mod names;
 pub mod partition;
@@ -16,5 +17,6 @@ pub mod time;
 
 pub use document::{Document, Kind, Node};
 pub use envelope::{Envelope, EnvelopeError};
+pub use id::id_of;
 pub use json::JsonError;
 pub use names::{BadName, SchemaUri, StreamName, Topic};
