@@ -12,9 +12,15 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::MAX_BODY_BYTES;
+use crate::append::append;
+use crate::{Isolate, MAX_BODY_BYTES};
 
-pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &str) -> Response {
+pub(crate) async fn handle<P: Platform>(
+    isolate: &Isolate,
+    platform: &P,
+    request: &Request,
+    path: &str,
+) -> Response {
     if let Err(refusal) = admin_only(platform, request) {
         return refusal;
     }
@@ -31,6 +37,15 @@ pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &
     let schemas = path
         .strip_prefix("repositories/")
         .and_then(|path| path.strip_suffix("/schemas"));
+    let stream = path
+        .strip_prefix("streams/")
+        .and_then(|path| path.strip_suffix("/events"));
+    if let Some(stream) = stream {
+        return match *request.method() {
+            Method::POST => append(isolate, platform, request, stream).await,
+            _ => eventstar_http_api::method_not_allowed(request, "POST"),
+        };
+    }
     match (request.method(), path, schemas) {
         (&Method::PUT, _, Some(repository)) => publish_schemas(platform, request, repository).await,
         (&Method::PUT, "eventlogging/schemas", _) => publish_revisions(platform, request).await,
@@ -48,7 +63,7 @@ pub(crate) async fn handle<P: Platform>(platform: &P, request: &Request, path: &
     }
 }
 
-fn bad_request(request: &Request, detail: &str) -> Response {
+pub(crate) fn bad_request(request: &Request, detail: &str) -> Response {
     error(
         request,
         StatusCode::BAD_REQUEST,

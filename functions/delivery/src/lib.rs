@@ -4,6 +4,7 @@
 //! shim wires them to `eventstar-stores`.
 
 mod admin;
+mod append;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use eventstar_http_api::{Request, Response, common_headers, info, method_not_allowed, route};
 use eventstar_ports::{Level, Platform};
-use eventstar_stores::bad_settings;
+use eventstar_stores::{ConfigCache, bad_settings};
 use http::Method;
 
 pub use eventstar_delivery::{Delivered, deliver as consume};
@@ -22,6 +23,7 @@ pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// What an isolate keeps between requests.
 #[derive(Default)]
 pub struct Isolate {
+    configs: ConfigCache,
     /// Whether the operator has heard of settings that are not what they must be.
     told: Cell<bool>,
 }
@@ -35,7 +37,7 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
     }
     let path = route("delivery", request.uri()).path;
     let response = match path.strip_prefix("/admin/v1/") {
-        Some(rest) => admin::handle(&platform, &request, rest).await,
+        Some(rest) => admin::handle(isolate, &platform, &request, rest).await,
         None if path.trim_end_matches('/') == "/metrics" => metrics(&platform, &request).await,
         None => info("delivery", "Delivery and administration.", path, &request),
     };
