@@ -19,9 +19,10 @@ const MAX_KEYS: usize = 100;
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     name: String,
+    is_folder: bool,
     /// When it was last published, where that is known.
     modified: Option<Millis>,
-    /// Bytes of a file; `None` for a folder.
+    /// Bytes of a file, where that is known.
     size: Option<usize>,
 }
 
@@ -29,6 +30,7 @@ impl Entry {
     fn folder(name: &str, modified: Option<Millis>) -> Self {
         Self {
             name: name.to_owned(),
+            is_folder: true,
             modified,
             size: None,
         }
@@ -139,13 +141,14 @@ fn entries(index: &IndexDocument, below: &[&str]) -> Vec<Entry> {
         .map(|version| (version.as_str(), version.as_str()));
     for (name, version) in named.chain(latest) {
         let note = notes.and_then(|notes| notes.get(version));
-        let json = note.map(|note| note.json).unwrap_or_default();
-        let yaml = note.and_then(|note| note.yaml).unwrap_or(json);
+        let json = note.map(|note| note.json);
+        let yaml = note.and_then(|note| note.yaml).or(json);
         for (extension, size) in [("", yaml), (".json", json), (".yaml", yaml)] {
             entries.push(Entry {
                 name: format!("{name}{extension}"),
+                is_folder: false,
                 modified: note.map(|note| note.published),
-                size: Some(size),
+                size,
             });
         }
     }
@@ -164,20 +167,20 @@ fn folder(request: &Request, place: &Place<'_>, entries: &[Entry]) -> Response {
     with_cache(negotiated(response), SHORT)
 }
 
-/// The text that nginx writes (`ngx_http_autoindex_module.c`). Names need no escapes.
+/// The text that nginx writes (`ngx_http_autoindex_module.c`), without what is not known. Names need no escapes.
 fn to_json(entries: &[Entry]) -> String {
     let lines: Vec<String> = entries
         .iter()
         .map(|entry| {
-            let (kind, size) = match entry.size {
-                Some(size) => ("file", format!(", \"size\":{size}")),
-                None => ("directory", String::new()),
-            };
-            let modified = http_date(entry.modified.unwrap_or_default());
-            format!(
-                "\r\n{{ \"name\":\"{}\", \"type\":\"{kind}\", \"mtime\":\"{modified}\"{size} }}",
-                entry.name
-            )
+            let kind = if entry.is_folder { "directory" } else { "file" };
+            let mut line = format!("\r\n{{ \"name\":\"{}\", \"type\":\"{kind}\"", entry.name);
+            if let Some(modified) = entry.modified {
+                line.push_str(&format!(", \"mtime\":\"{}\"", http_date(modified)));
+            }
+            if let Some(size) = entry.size {
+                line.push_str(&format!(", \"size\":{size}"));
+            }
+            line + " }"
         })
         .collect();
     format!("[{}\r\n]", lines.join(","))
@@ -196,19 +199,18 @@ fn to_page(place: &Place<'_>, entries: &[Entry]) -> String {
     html.crumbs(folders, current, place.segments.len());
     html.element("h1", &title);
     html.raw("<table><thead><tr><th>Name<th>Published<th class=n>Bytes</thead><tbody>\n");
-    // A version's page links its other forms.
-    let is_form = |entry: &Entry| entry.size.is_some() && html::has_extension(&entry.name);
+    // A version's row links its other forms.
+    let is_form = |entry: &Entry| !entry.is_folder && html::has_extension(&entry.name);
     for entry in entries.iter().filter(|entry| !is_form(entry)) {
-        let slash = if entry.size.is_none() { "/" } else { "" };
+        let name = &entry.name;
         html.raw("<tr><td>");
-        html.link(
-            &format!("{}{slash}", entry.name),
-            &format!("{}{slash}", entry.name),
-        );
-        if entry.size.is_some() {
+        if entry.is_folder {
+            html.link(&format!("{name}/"), &format!("{name}/"));
+        } else {
+            html.link(name, name);
             html.raw(" <small>");
             for extension in ["yaml", "json"] {
-                html.link(&format!("{}.{extension}", entry.name), extension);
+                html.link(&format!("{name}.{extension}"), extension);
                 html.raw(" ");
             }
             html.raw("</small>");

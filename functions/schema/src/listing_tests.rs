@@ -53,19 +53,16 @@ fn versions_ascend_by_semver_in_every_form() {
 }
 
 #[test]
-fn listings_are_the_text_that_nginx_writes() {
-    let entries = [
-        Entry::folder("api", Some(1_578_347_398_000)),
-        Entry {
-            name: "1.0.0".into(),
-            modified: Some(1_578_347_398_999),
-            size: Some(711),
-        },
-    ];
-    assert_eq!(
-        to_json(&entries),
-        "[\r\n{ \"name\":\"api\", \"type\":\"directory\", \"mtime\":\"Mon, 06 Jan 2020 21:49:58 GMT\" },\
-         \r\n{ \"name\":\"1.0.0\", \"type\":\"file\", \"mtime\":\"Mon, 06 Jan 2020 21:49:58 GMT\", \"size\":711 }\r\n]"
+fn what_an_older_writer_did_not_note_is_left_out() {
+    assert_eq!(shown(&["old"])[..2], ["2.0.0 None None", "2.0.0.json None None"]);
+    let listing = to_json(&entries(&index(), &["old"]));
+    assert!(
+        listing.starts_with("[\r\n{ \"name\":\"2.0.0\", \"type\":\"file\" },\r\n"),
+        "{listing}"
     );
-    assert_eq!(to_json(&[]), "[\r\n]");
+    let folder = to_json(&entries(&index(), &[]));
+    assert!(
+        folder.ends_with(",\r\n{ \"name\":\"old\", \"type\":\"directory\" }\r\n]"),
+        "{folder}"
+    );
 }

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use eventstar_platform_memory::{Fault, Memory};
-use eventstar_ports::{Body, Registry, RegistryRequest, SchemaFile};
+use eventstar_ports::{Body, KeyValueWrite, Registry, RegistryRequest, SchemaFile};
 
 use super::*;
 
@@ -95,6 +95,48 @@ fn each_form_of_a_version_has_its_type_and_caching() {
                 "{file}"
             );
         }
+    });
+}
+
+#[test]
+fn values_of_format_1_are_served() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        let version =
+            r#"{"v":1,"repository":"one","title":"a","version":"1.0.0","published":1000,"json":"{}"}"#;
+        for (key, value) in [
+            ("repositories/v1", r#"["one"]"#),
+            ("index/v1/one", r#"{"v":1,"titles":{"a":["1.0.0"]}}"#),
+            ("versions/v1/one/a", r#"{"v":1,"versions":["1.0.0"]}"#),
+            ("schema/v1/one/a/1.0.0", version),
+            ("schema/v1/one/a/latest", version),
+        ] {
+            memory.put(key, value.as_bytes()).await.unwrap();
+        }
+        for file in ["1.0.0", "1.0.0.yaml", "latest.json"] {
+            let (response, body) = get(&memory, &format!("/repositories/one/jsonschema/a/{file}")).await;
+            let date = response.headers()["last-modified"].to_str().unwrap();
+            assert_eq!((date, &body[..]), ("Thu, 01 Jan 1970 00:00:01 GMT", &b"{}"[..]));
+        }
+        for (path, listed) in [
+            ("one/", "jsonschema"),
+            ("one/jsonschema/", "a"),
+            ("one/jsonschema/a/", "1.0.0"),
+        ] {
+            let (_, body) = get(&memory, &format!("/repositories/{path}")).await;
+            let listing: Vec<serde_json::Value> = serde_json::from_slice(&body).unwrap();
+            assert_eq!(listing[0]["name"], listed);
+            assert!(listing[0].get("mtime").is_none(), "{listing:?}");
+        }
+        let html = [("accept", "text/html")];
+        let (response, _) = send(
+            &memory,
+            Method::GET,
+            "/repositories/one/jsonschema/a/latest",
+            &html,
+        )
+        .await;
+        assert_eq!(response.status(), 200);
     });
 }
 

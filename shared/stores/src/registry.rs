@@ -3,6 +3,7 @@
 //! Every KV value is kept here too, with a mark while KV does not have it yet: so a failed KV write is made good by
 //! the next request, and a miss in KV can be answered from here.
 
+mod index;
 mod revisions;
 
 use std::collections::BTreeMap;
@@ -19,9 +20,7 @@ use futures_util::StreamExt;
 use serde_json::value::RawValue;
 
 use crate::keys;
-use crate::stored::{
-    FORMAT, FileNote, IndexDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode,
-};
+use crate::stored::{FORMAT, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode};
 
 pub use revisions::page_title;
 
@@ -175,7 +174,7 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             let unchanged = self
                 .plan_schemas(repository, schemas, now, &mut statements)
                 .await?;
-            if unchanged == schemas.len() {
+            if statements.len() == 1 {
                 return Ok((0, unchanged));
             }
             match self.sql.write(statements).await {
@@ -197,6 +196,19 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         now: Millis,
         statements: &mut Vec<Statement>,
     ) -> Result<usize, RegistryError> {
+        let known = self.compare(repository, schemas).await?;
+        if let Some(schema) = known.conflicting.first() {
+            let uri = format!("{repository}{}", uri_text(schema));
+            return Err(RegistryError::Immutable { uri });
+        }
+        let mut by_title: BTreeMap<&str, Vec<&SchemaFile>> = BTreeMap::new();
+        for schema in known.new {
+            by_title.entry(&schema.title).or_default().push(schema);
+        }
+        statements.extend(self.plan_index(repository, &by_title, now).await?);
+        if by_title.is_empty() {
+            return Ok(known.unchanged);
+        }
         let mut repositories = self.repositories().await?;
         if !repositories.iter().any(|name| name == repository) {
             let position = repositories.len() as u64;
@@ -215,18 +227,6 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             .map(String::as_str)
             .take_while(|name| *name != repository)
             .collect();
-        let known = self.compare(repository, schemas).await?;
-        if let Some(schema) = known.conflicting.first() {
-            let uri = format!("{repository}{}", uri_text(schema));
-            return Err(RegistryError::Immutable { uri });
-        }
-        let mut by_title: BTreeMap<&str, Vec<&SchemaFile>> = BTreeMap::new();
-        for schema in known.new {
-            by_title.entry(&schema.title).or_default().push(schema);
-        }
-        if !by_title.is_empty() {
-            statements.push(self.plan_index(repository, &by_title, now).await?);
-        }
         for (title, fresh) in by_title {
             self.plan_title(repository, &before, title, &fresh, now, statements)
                 .await?;
@@ -255,38 +255,6 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             }
         }
         Ok(compared)
-    }
-
-    async fn plan_index(
-        &self,
-        repository: &str,
-        by_title: &BTreeMap<&str, Vec<&SchemaFile>>,
-        now: Millis,
-    ) -> Result<Statement, RegistryError> {
-        let key = keys::index(repository);
-        let mut index = match self.value(&key).await? {
-            Some(value) => decode::<IndexDocument>(&key, &value)?,
-            None => IndexDocument {
-                v: FORMAT,
-                titles: BTreeMap::new(),
-                files: BTreeMap::new(),
-            },
-        };
-        for (title, fresh) in by_title {
-            let versions = index.titles.entry((*title).to_owned()).or_default();
-            versions.extend(fresh.iter().map(|schema| schema.version.clone()));
-            versions.sort_by_key(|version| semver::Version::parse(version).ok());
-            let notes = index.files.entry((*title).to_owned()).or_default();
-            notes.extend(fresh.iter().map(|schema| {
-                let note = FileNote {
-                    published: now,
-                    json: schema.json.len(),
-                    yaml: schema.yaml.as_ref().map(String::len),
-                };
-                (schema.version.clone(), note)
-            }));
-        }
-        Ok(upsert(&key, encode(&key, &index)?))
     }
 
     async fn plan_title(

@@ -115,6 +115,9 @@ mod tests {
         let schema = r#"{"v":1,"repository":"primary","title":"a/b","version":"1.0.0","published":5,"json":"{}","yaml":"x: y"}"#;
         let read: SchemaDocument = decode("k", schema.as_bytes()).unwrap();
         assert_eq!(encode("k", &read).unwrap(), schema.as_bytes());
+        let schema = r#"{"v":1,"repository":"one","title":"a","version":"1.0.0","published":5,"json":"{}"}"#;
+        let read: SchemaDocument = decode("k", schema.as_bytes()).unwrap();
+        assert_eq!(encode("k", &read).unwrap(), schema.as_bytes());
         let config = r#"{"v":1,"version":3,"published":5,"config":{"b":1.0,"a":{}}}"#;
         let read: StreamConfigDocument = decode("k", config.as_bytes()).unwrap();
         assert_eq!(encode("k", &read).unwrap(), config.as_bytes());

@@ -1,3 +1,5 @@
+mod format_1;
+
 use eventstar_platform_memory::{Fault, Memory};
 use eventstar_ports::{KeyValue, SchemaRevision};
 use serde_json::json;
@@ -174,6 +176,61 @@ fn a_version_is_immutable_and_publishing_it_again_changes_nothing() {
             in_kv(&memory, "uri/v1/c/1.0.0").await.is_none(),
             "nothing of a refused request is published"
         );
+    });
+}
+
+/// A repository whose index an older writer wrote, without notes.
+async fn with_old_index(memory: &Memory) {
+    publish(
+        memory,
+        "one",
+        &[file("a", "1.0.0", "x"), file("b", "1.0.0", "longer")],
+    )
+    .await
+    .unwrap();
+    let old = br#"{"v":1,"titles":{"a":["1.0.0"],"b":["1.0.0"]}}"#.to_vec();
+    let statements = vec![upsert(&keys::index("one"), old)];
+    memory.sql().write(statements).await.unwrap();
+}
+
+#[test]
+fn an_index_of_an_older_writer_gets_its_sizes_and_dates_with_the_next_publish() {
+    run(async {
+        for schemas in [
+            vec![file("a", "1.0.0", "x")],
+            vec![file("c", "1.0.0", "y")],
+            vec![],
+        ] {
+            let memory = Memory::new();
+            with_old_index(&memory).await;
+            let request = RegistryRequest::PublishSchemas {
+                repository: "one".into(),
+                schemas,
+            };
+            registry(&memory).ask(request, 9).await.unwrap();
+            let index = KeyValue::get(&memory, &keys::index("one"))
+                .await
+                .unwrap()
+                .unwrap();
+            let index: crate::IndexDocument = decode("index", &index).unwrap();
+            for (title, description) in [("a", "x"), ("b", "longer")] {
+                let note = index.files[title]["1.0.0"];
+                let json = file(title, "1.0.0", description).json.len();
+                assert_eq!((note.published, note.json, note.yaml), (1, json, None), "{title}");
+            }
+        }
+    });
+}
+
+#[test]
+fn publishing_nothing_new_writes_nothing() {
+    run(async {
+        let memory = Memory::new();
+        publish(&memory, "one", &[file("a", "1.0.0", "x")]).await.unwrap();
+        memory.sql().fail_next_write(Fault::Before);
+        publish(&memory, "one", &[file("a", "1.0.0", "x")]).await.unwrap();
+        publish(&memory, "two", &[]).await.unwrap();
+        assert_eq!(registry(&memory).repositories().await.unwrap(), ["one"]);
     });
 }
 
