@@ -139,16 +139,25 @@ fn page(body: String) -> Response {
     with_cache(negotiated(response), SHORT)
 }
 
-/// To the same path with a `/` at the end, as a folder's: links within it are relative.
+/// To the same path with a `/` at the end, as a folder's: links within it are relative. Several `/` become one, as with
+/// nginx.
 fn to_folder(request: &Request) -> Response {
     let mut response = empty(StatusCode::MOVED_PERMANENTLY);
+    let segments: Vec<&str> = request
+        .uri()
+        .path()
+        .split('/')
+        .filter(|segment| !segment.is_empty())
+        .collect();
     let query = request.uri().query().map(|query| format!("?{query}"));
-    let location = format!("{}/{}", request.uri().path(), query.unwrap_or_default());
+    let location = format!("/{}/{}", segments.join("/"), query.unwrap_or_default());
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);
     }
     with_cache(negotiated(response), SHORT)
 }
 
+#[cfg(test)]
+mod nginx_tests;
 #[cfg(test)]
 mod tests;
