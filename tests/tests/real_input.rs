@@ -1,6 +1,6 @@
 //! Real schemas and real events, where they lie beside the repository.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use eventstar_tests::dev::StateDir;
 use eventstar_tests::instance::{setting, shared_data};
 use eventstar_tests::random::fresh_uuid;
 use eventstar_tests::text::{as_sent, get, minify, names, replace};
-use eventstar_tests::{Dev, Events, Instance, Request, SseEvent};
+use eventstar_tests::{Dev, Events, Instance, SseEvent};
 use serde_json::{Value, json};
 
 /// One line of the file of example events.
@@ -291,17 +291,73 @@ fn every_real_schema_is_served_as_it_was_published() {
     let dev = start(&data, &state);
     let base = data.join("schemas-event-primary/jsonschema");
     let versions = materialized_versions(&base);
-    assert!(versions.len() > 80, "{} versions", versions.len());
+    assert_eq!(versions.len(), 83);
+    let mut titles: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for path in &versions {
         let uri = path.strip_prefix(&base).unwrap().to_str().unwrap();
-        let request = Request::get(&format!("/repositories/primary/jsonschema/{uri}"));
-        let answer = dev.instance.send(&request).expect(200);
-        assert!(
-            answer.body == fs::read(path).unwrap(),
-            "{uri} is not what was published"
-        );
+        let uri = uri.strip_suffix(".yaml").unwrap();
+        is_served_as(&dev.instance, uri, &fs::read(path).unwrap());
+        let (title, version) = uri.rsplit_once('/').unwrap();
+        titles.entry(title).or_default().push(version);
+    }
+    assert_eq!(titles.len(), 53);
+    for (title, versions) in &mut titles {
+        versions.sort_by_key(|version| numbers(version));
+        let newest = versions.last().expect("a version");
+        let newest = fs::read(base.join(format!("{title}/{newest}.yaml"))).unwrap();
+        is_served_as(&dev.instance, &format!("{title}/latest"), &newest);
+        are_listed(&dev.instance, title, versions);
     }
     println!("{} real schemas are served as published", versions.len());
+}
+
+/// A schema is what the repository has, byte for byte as YAML, and the same as JSON.
+fn is_served_as(instance: &Instance, uri: &str, yaml: &[u8]) {
+    let path = format!("/repositories/primary/jsonschema/{uri}");
+    for form in ["", ".yaml"] {
+        let answer = instance.get(&format!("{path}{form}")).expect(200);
+        assert!(answer.body == yaml, "{uri}{form} is not what was published");
+    }
+    // More than 64 bits hold: the library reads it as a fraction only.
+    let yaml = String::from_utf8(yaml.to_vec()).unwrap();
+    let yaml = yaml.replace("18446744073709552000", "18446744073709552000.0");
+    let value: Value = serde_yaml_ng::from_str(&yaml).unwrap();
+    let answer = instance.get(&format!("{path}.json")).expect(200);
+    assert_eq!(answer.json(), value, "{uri}.json");
+}
+
+/// The folder of a title lists its versions and `latest`, and the folders above lead to it.
+fn are_listed(instance: &Instance, title: &str, versions: &[&str]) {
+    let names = |path: &str| -> Vec<String> {
+        let listing = instance.get(path).expect(200).json();
+        let entries = listing.as_array().expect("a list").iter();
+        entries
+            .map(|entry| entry["name"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    let mut folder = "/repositories/primary/jsonschema/".to_owned();
+    for segment in title.split('/') {
+        assert!(
+            names(&folder).iter().any(|name| name == segment),
+            "{folder} lists no {segment}"
+        );
+        folder = format!("{folder}{segment}/");
+    }
+    let expected: Vec<String> = versions
+        .iter()
+        .chain(&["latest"])
+        .flat_map(|name| ["", ".json", ".yaml"].map(|form| format!("{name}{form}")))
+        .collect();
+    let mut listed = names(&folder);
+    listed.drain(..listed.len() - expected.len());
+    assert_eq!(listed, expected, "{folder}");
+}
+
+fn numbers(version: &str) -> Vec<u64> {
+    version
+        .split('.')
+        .map(|number| number.parse().expect("a number"))
+        .collect()
 }
 
 /// All materialized versions below a folder.
