@@ -1,7 +1,7 @@
 //! The registry over SQL: it checks and serialises what is published, keeps history, and writes edge KV as the read copy.
 //!
 //! Every KV value is kept here too, with a mark while KV does not have it yet: so a failed KV write is made good by
-//! the next request, and a miss in KV can be answered from here.
+//! the next request of an administrator, and a miss in KV can be answered from here.
 
 mod index;
 mod revisions;
@@ -74,6 +74,7 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             }
             RegistryRequest::PlanSchemas { repository, schemas } => {
                 check_schemas(&repository, &schemas)?;
+                self.flush().await?;
                 let known = self.compare(&repository, &schemas).await?;
                 Ok(Published::Plan {
                     new: known.new.into_iter().map(uri_text).collect(),
@@ -115,9 +116,16 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
                 Ok(Published::Values(values))
             }
             RegistryRequest::StreamConfig { version } => {
+                // Who asks for the current one is about to publish, perhaps because an answer was lost.
+                if version.is_none() {
+                    self.flush().await?;
+                }
                 Ok(Published::Config(self.stream_config(version).await?))
             }
-            RegistryRequest::StreamConfigHistory => Ok(Published::History(self.history().await?)),
+            RegistryRequest::StreamConfigHistory => {
+                self.flush().await?;
+                Ok(Published::History(self.history().await?))
+            }
             RegistryRequest::Flush => Ok(Published::Flushed {
                 owed: self.flush().await?,
             }),

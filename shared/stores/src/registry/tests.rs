@@ -367,6 +367,43 @@ fn a_publish_whose_ack_was_lost_may_be_repeated() {
 }
 
 #[test]
+fn what_a_publish_did_not_get_into_kv_is_made_good_when_an_administrator_looks() {
+    run(async {
+        let plan = RegistryRequest::PlanSchemas {
+            repository: "one".into(),
+            schemas: vec![],
+        };
+        let current = RegistryRequest::StreamConfig { version: None };
+        for look in [plan, current, RegistryRequest::StreamConfigHistory] {
+            let memory = Memory::new();
+            publish_config(&memory, None, r#"{"a":{}}"#).await.unwrap();
+            publish_revisions(&memory, &[revision("A", 1, "{}")])
+                .await
+                .unwrap();
+            memory.fail("kv", Fault::Before);
+            publish_config(&memory, Some(1), r#"{"b":{}}"#).await.unwrap();
+            publish_revisions(&memory, &[revision("A", 2, "{}")])
+                .await
+                .unwrap();
+            memory.heal();
+            // The answer was lost, so the publisher tries again from the version before.
+            assert!(publish_config(&memory, Some(1), r#"{"b":{}}"#).await.is_err());
+            registry(&memory).ask(look, 1).await.unwrap();
+            let config = KeyValue::get(&memory, keys::STREAM_CONFIG)
+                .await
+                .unwrap()
+                .unwrap();
+            let config: StreamConfigDocument = decode("config", &config).unwrap();
+            assert_eq!((config.version, config.config.get()), (2, r#"{"b":{}}"#));
+            let key = keys::newest_revision("A");
+            let newest = KeyValue::get(&memory, &key).await.unwrap().unwrap();
+            let newest: crate::RevisionDocument = decode(&key, &newest).unwrap();
+            assert_eq!(newest.revision, 2);
+        }
+    });
+}
+
+#[test]
 fn an_earlier_stream_config_becomes_the_next_version() {
     run(async {
         let memory = Memory::new();
