@@ -134,7 +134,7 @@ fn browsers_get_pages_without_scripts() {
         ),
         (
             "/repositories/examples/jsonschema/test/event/1.1.0",
-            "<code>meta.stream</code>",
+            "<code>meta<wbr>.stream</code>",
         ),
         (
             "/repositories/examples/jsonschema/test/event/latest",

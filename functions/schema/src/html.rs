@@ -10,7 +10,7 @@ pub(crate) const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 const STYLE: &str = include_str!("style.css");
 
 /// Nothing is loaded and nothing runs, whatever a schema says.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-wAf1S/PGbgaM1vA9G0vPeelog7iz/8UxT1dEd6RYECE='; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+const POLICY: &str = "default-src 'none'; style-src 'sha256-wo7dLUdxQcC7+qjidlhfz7QZtCmFoh+scNGKge9kWVI='; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// Puts the policy of pages in place of that of other answers.
 pub(crate) fn with_policy(mut response: Response) -> Response {
@@ -61,6 +61,17 @@ impl Html {
                 '\'' => self.0.push_str("&#39;"),
                 other => self.0.push(other),
             }
+        }
+    }
+
+    /// Adds a name of parts, in which a line may break before each `separator`.
+    pub(crate) fn name(&mut self, name: &str, separator: char) {
+        for (place, part) in name.split(separator).enumerate() {
+            if place > 0 {
+                self.raw("<wbr>");
+                self.text(separator.encode_utf8(&mut [0; 4]));
+            }
+            self.text(part);
         }
     }
 
@@ -128,9 +139,10 @@ mod tests {
         let mut html = Html(String::new());
         html.element("p", "<script>'\"&");
         html.link("\"><x", "y");
+        html.name("a.<b", '.');
         assert_eq!(
             html.end(),
-            "<p>&lt;script&gt;&#39;&quot;&amp;</p>\n<a href=\"&quot;&gt;&lt;x\">y</a>"
+            "<p>&lt;script&gt;&#39;&quot;&amp;</p>\n<a href=\"&quot;&gt;&lt;x\">y</a>a<wbr>.&lt;b"
         );
     }
 }

@@ -197,7 +197,9 @@ fn to_page(place: &Place<'_>, entries: &[Entry]) -> String {
         None => ("repositories", Default::default()),
     };
     html.crumbs(folders, current, place.segments.len());
-    html.element("h1", &title);
+    html.raw("<h1>");
+    html.name(&title, '/');
+    html.raw("</h1>\n");
     html.raw("<table><thead><tr><th>Name<th>Published<th class=n>Bytes</thead><tbody>\n");
     // A version's row links its other forms.
     let is_form = |entry: &Entry| !entry.is_folder && html::has_extension(&entry.name);

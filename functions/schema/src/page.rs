@@ -32,7 +32,10 @@ pub(crate) fn of(document: &SchemaDocument, versions: &[String]) -> String {
     let mut folders = vec![document.repository.as_str(), "jsonschema"];
     folders.extend(title.split('/'));
     html.crumbs(&folders, version, folders.len());
-    html.element("h1", &format!("{title} {version}"));
+    html.raw("<h1>");
+    html.name(title, '/');
+    html.text(&format!(" {version}"));
+    html.raw("</h1>\n");
     if let Some(description) = schema.get("description").and_then(Value::as_str) {
         html.element("p", description);
     }
@@ -58,7 +61,7 @@ pub(crate) fn of(document: &SchemaDocument, versions: &[String]) -> String {
     }
     html.raw("</small></p>\n");
     html.element("h2", "Fields");
-    html.raw("<table><thead><tr><th class=f>Field<th>Type<th>Meaning</thead><tbody>\n");
+    html.raw("<table class=fields><thead><tr><th>Field<th>Type<th>Meaning</thead><tbody>\n");
     members(&mut html, &schema, "");
     html.raw("</tbody></table>\n");
     examples(&mut html, &schema);
@@ -103,7 +106,7 @@ fn members(html: &mut Html, schema: &Value, path: &str) {
 
 fn row(html: &mut Html, schema: &Value, path: &str, is_required: bool) {
     html.raw("<tr><td><code>");
-    html.text(path);
+    html.name(path, '.');
     html.raw("</code>");
     if is_required {
         html.raw("<small>required</small>");

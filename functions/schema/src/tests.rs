@@ -287,11 +287,11 @@ fn browsers_get_pages_and_what_a_schema_says_stays_text() {
             "{policy}"
         );
         for part in [
-            "<h1>a/b 1.1.0</h1>",
+            "<h1>a<wbr>/b 1.1.0</h1>",
             "<code>list</code><small>required</small><td>array",
             "<code>list[]</code><td>string or null<td><small>one of x, null</small>",
-            "<code>map.*</code><td>number",
-            "<code>own.deep</code><td>any<td><p>Within.</p>\n<small>pattern ^&lt;</small>",
+            "<code>map<wbr>.*</code><td>number",
+            "<code>own<wbr>.deep</code><td>any<td><p>Within.</p>\n<small>pattern ^&lt;</small>",
             "version before: <a href=\"1.0.0\">1.0.0</a>",
             "version after: <a href=\"1.2.0\">1.2.0</a>",
             "&lt;x&gt;",
@@ -304,7 +304,7 @@ fn browsers_get_pages_and_what_a_schema_says_stays_text() {
         assert!(!page.contains("<script"), "{page}");
         let (_, latest) = browse("/repositories/one/jsonschema/a/b/latest").await;
         assert!(
-            latest.contains("<h1>a/b 1.2.0</h1>") && !latest.contains("version after"),
+            latest.contains("<h1>a<wbr>/b 1.2.0</h1>") && !latest.contains("version after"),
             "{latest}"
         );
         for (path, part) in [
