@@ -41,6 +41,7 @@ impl Constraints {
 
 fn parse_one(text: &str) -> Map<String, Value> {
     let mut read = Map::new();
+    let text = text.strip_prefix('?').unwrap_or(text);
     for bit in text.split('&').filter(|bit| !bit.is_empty()) {
         let (key, value) = bit.split_once('=').unwrap_or((bit, ""));
         let (key, value) = (decode(key), Value::from(decode(value)));
@@ -281,6 +282,7 @@ mod tests {
             (&["a[é=x"], json!({"a": {"": "x"}})),
             (&["a=x", "a[b]=y"], json!({"a": {"0": "x", "b": "y"}})),
             (&["=x"], json!({"": "x"})),
+            (&["?a=b&?c"], json!({"a": "b", "?c": ""})),
         ] {
             assert_eq!(parsed(texts), expected, "{texts:?}");
         }
