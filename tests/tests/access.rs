@@ -255,6 +255,64 @@ fn a_batch_with_one_conflict_publishes_nothing() {
         .expect(404);
 }
 
+/// KV holds 25 MiB a value, a row of the registry less, and a body must be smaller than both.
+#[test]
+fn a_schema_too_large_to_be_stored_is_refused_and_nothing_of_its_batch_is_published() {
+    let instance = Instance::from_env();
+    for (megabytes, status, limit) in [(2, 400, "1900000"), (11, 413, "10485760"), (26, 413, "10485760")] {
+        let (title, other) = (unique("access/large_"), unique("access/large_"));
+        let large = json!({"description": "x".repeat(megabytes * 1024 * 1024)}).to_string();
+        let body = json!({"schemas": [
+            {"title": other, "version": "1.0.0", "json": "{}"},
+            {"title": title, "version": "1.0.0", "json": large}
+        ]});
+        let request = Request::put_json("/admin/v1/repositories/examples/schemas", body.to_string());
+        let answer = instance.admin(request).expect(status).json();
+        let detail = answer["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(limit), "{detail}");
+        for title in [title, other] {
+            let _ = instance
+                .get(&format!("/repositories/examples/jsonschema/{title}/1.0.0"))
+                .expect(404);
+        }
+    }
+}
+
+#[test]
+fn a_publication_that_is_not_utf8_or_names_no_repository_is_refused() {
+    let instance = Instance::from_env();
+    let title = unique("access/refused_");
+    let body =
+        |json: &str| json!({"schemas": [{"title": title, "version": "1.0.0", "json": json}]}).to_string();
+    let mut not_utf8 = body("{ }").into_bytes();
+    let space = not_utf8
+        .windows(3)
+        .position(|bytes| bytes == b"{ }")
+        .expect("the schema");
+    not_utf8[space + 1] = 0xff;
+    let schemas = "/admin/v1/repositories/examples/schemas";
+    let refused = |request: Request, text: &str| {
+        let answer = instance.admin(request).expect(400).json();
+        let detail = answer["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(text), "{detail}");
+    };
+    refused(Request::put_json(schemas, not_utf8), "expected {\"schemas\"");
+    let config = Request::put_json(STREAM_CONFIGS, &b"{\"a\":{\"description\":\"\xff\"}}"[..]);
+    refused(config.header("if-match", "*"), "not valid JSON");
+    for repository in ["a%2Fb", "a.b", "%20", "", &"a".repeat(51)] {
+        let path = format!("/admin/v1/repositories/{repository}/schemas");
+        refused(Request::put_json(&path, body("{}")), "is no repository name");
+    }
+    let _ = instance
+        .get(&format!("/repositories/examples/jsonschema/{title}/1.0.0"))
+        .expect(404);
+    let names = instance.get("/repositories").expect(200).text();
+    assert!(
+        names.starts_with("[\"examples\"") && !names.contains("a.b"),
+        "{names}"
+    );
+}
+
 #[test]
 fn a_malformed_schema_is_refused_with_its_uri_and_pointer() {
     let instance = Instance::from_env();

@@ -160,20 +160,102 @@ fn browsers_get_pages_without_scripts() {
     assert_eq!(raw.header("content-type"), Some("text/plain; charset=utf-8"));
 }
 
+/// Paths go out as they stand here: the client of these suites normalises nothing.
 #[test]
 fn no_path_leaves_the_repository() {
     let instance = Instance::from_env();
     for path in [
         "/repositories/examples/jsonschema/%2e%2e%2f%2e%2e%2fetc/passwd",
+        "/repositories/examples/jsonschema/..%2f..%2f..%2f..%2fetc%2fpasswd",
         "/repositories/examples/jsonschema/..%5c..%5cetc/passwd",
+        "/repositories/examples%5cjsonschema/test/event/1.0.0",
+        "/repositories/examples/jsonschema/../../../etc/passwd",
+        "/repositories/examples/jsonschema/%2e%2e/%2E%2E/%2e%2e/etc/passwd",
+        "/repositories/examples/jsonschema/.%2e/.%2e/.%2e/etc/passwd",
+        "/repositories/examples/jsonschema/%252e%252e/etc/passwd",
+        "/repositories/examples/jsonschema/%c0%ae%c0%ae/etc/passwd",
         "/repositories/examples/jsonschema/test/event/1.0.0%00.yaml",
+        "/repositories/examples/jsonschema/test/event/1.0.0%0d%0ax-injected:1",
+        "/repositories/examples/jsonschema/test/event/1.0.0;x",
+        "/repositories/examples/jsonschema/test/event/1.0.0%20",
         "/repositories/examples/jsonschema/test/event/current.yaml",
         "/repositories/examples/jsonschema/test/event/1.0.0/",
-        "/repositories/nowhere/",
+        "/repositories/examples/jsonschema/.git/config",
+        "/repositories/.git/config",
+        "/repositories/%ff/",
+        "/repositories/%zz/",
+        "/repositories/%00/",
+        "//repositories/",
     ] {
         let answer = instance.get(path).expect(404);
         assert_eq!(answer.json()["status"], 404, "{path}");
+        assert_eq!(answer.header("x-injected"), None, "{path}");
     }
+    // A host may refuse what is no HTTP before anybody sees it.
+    for path in [
+        "/repositories/\u{0}/",
+        "/repositories/examples/jsonschema\\..\\..\\etc\\passwd",
+        "/repositories/examples/jsonschema/test/event/1.0.0\u{7f}",
+    ] {
+        let status = instance.get(path).status;
+        assert!(matches!(status, 400 | 404), "{status} for {path:?}");
+    }
+}
+
+/// `..` means the folder above, as with nginx, or nothing: a host may resolve it before anybody sees it.
+#[test]
+fn a_path_with_dots_is_what_it_is_without_or_nothing() {
+    let instance = Instance::from_env();
+    let file = format!("{BASE}/test/event/1.0.0");
+    let expected = instance.get(&file).expect(200).text();
+    for path in [
+        "/repositories/examples/jsonschema/test/../test/event/1.0.0",
+        "/repositories/examples/jsonschema/test/%2e%2e/test/event/1.0.0",
+        "/repositories/examples/./jsonschema/test/event/1.0.0",
+        "/repositories/../repositories/examples/jsonschema/test/event/1.0.0",
+    ] {
+        let answer = instance.get(path);
+        let is_it = answer.status == 200 && answer.text() == expected;
+        assert!(is_it || answer.status == 404, "{path}: {answer:?}");
+    }
+    for path in [
+        "/repositories//examples///jsonschema//test/event//1.0.0",
+        "/repositories/examples%2fjsonschema%2ftest/event/1.0.0",
+    ] {
+        assert_eq!(instance.get(path).expect(200).text(), expected, "{path}");
+    }
+    let redirect = instance.get("/repositories//examples//jsonschema").expect(301);
+    assert_eq!(
+        redirect.header("location"),
+        Some("/repositories/examples/jsonschema/")
+    );
+}
+
+#[test]
+fn what_is_not_there_says_where_to_look() {
+    let instance = Instance::from_env();
+    for (path, text) in [
+        ("/repositories/nowhere", "no repository nowhere"),
+        ("/repositories/nowhere/", "no repository nowhere"),
+        ("/repositories/nowhere/jsonschema/", "no repository nowhere"),
+        (
+            "/repositories/nowhere/jsonschema/test/event/1.0.0",
+            "repository nowhere has no schema /test/event/1.0.0",
+        ),
+        (
+            "/repositories/examples/jsonschema/test/event/9.9.9.json",
+            "repository examples has no schema /test/event/9.9.9.json",
+        ),
+    ] {
+        let answer = instance.get(path).expect(404).json();
+        let detail = answer["detail"].as_str().expect("a detail");
+        assert!(
+            detail.contains(text) && detail.ends_with("GET /repositories lists the repositories"),
+            "{path}: {detail}"
+        );
+    }
+    let long = format!("/repositories/examples/jsonschema/{}1.0.0", "a/".repeat(3_000));
+    let _ = instance.get(&long).expect(404);
 }
 
 #[test]
