@@ -76,5 +76,7 @@ fn folders_are_answered_byte_for_byte_as_nginx_does() {
                 assert_eq!(expected["body"].as_str(), Some(body.as_str()), "{path}");
             }
         }
+        let (_, _, empty) = get(&Memory::new(), "/repositories/").await;
+        assert_eq!(empty, "[\r\n]");
     });
 }
