@@ -6,7 +6,7 @@ use eventstar_delivery::DEAD_LETTER_TOPIC;
 use eventstar_event::Topic;
 use eventstar_http_api::{Request, decode_segment, query_value};
 use eventstar_log::{LogName, Start};
-use eventstar_ports::Config;
+use eventstar_ports::{Clock, Config};
 use eventstar_sse::{LastEventId, parse_last_event_id, since_millis};
 use eventstar_stores::Configs;
 
@@ -23,15 +23,15 @@ pub(crate) struct Selected {
 
 /// Resolves streams, `Last-Event-ID`, `since`: in this order of precedence, as the original.
 pub(crate) fn select(
-    config: &impl Config,
+    platform: &(impl Config + Clock),
     configs: &Configs,
     request: &Request,
     streams: &str,
 ) -> Result<Vec<Selected>, Refusal> {
-    let logs = logs_of(config, configs, streams)?;
+    let logs = logs_of(platform, configs, streams)?;
     let since = query_value(request.uri(), "since").filter(|since| !since.is_empty());
     let since = since
-        .map(|since| since_millis(&since))
+        .map(|since| since_millis(&since, platform.now()))
         .transpose()
         .map_err(Refusal::Since)?;
     let default = since.map_or(Start::Latest, Start::Timestamp);

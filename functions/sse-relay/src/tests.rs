@@ -251,6 +251,7 @@ fn positions_are_read_in_every_form() {
         for (path, id, first) in [
             ("/v2/stream/a?since=0", None, 0),
             (&format!("/v2/stream/a?since={}", start + 4), None, 4),
+            ("/v2/stream/a?since=-1h", None, 0),
             (
                 "/v2/stream/a?since=0",
                 Some(at(json!([{"topic": "a", "partition": 0, "offset": 6}]))),

@@ -30,6 +30,13 @@ pub fn event_frame(event: &str, id: &str, data: &str) -> String {
     frame
 }
 
+/// A block that only sets the last event id: without data, nothing is dispatched. Source: the HTML standard, "dispatch
+/// the event", steps 1 and 2.
+#[must_use]
+pub fn id_frame(id: &str) -> String {
+    format!("id: {id}\n\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +51,10 @@ mod tests {
             event_frame("error", "[]", "a\r\n\nb"),
             "event: error\nid: []\ndata: a\ndata: b\n\n"
         );
+    }
+
+    #[test]
+    fn a_frame_of_an_id_alone_has_no_data() {
+        assert_eq!(id_frame("[1]"), "id: [1]\n\n");
     }
 }

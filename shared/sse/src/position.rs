@@ -4,8 +4,10 @@
 //! in one entry, and the offset wins; ours carry both, so that nothing is skipped and an id still works where
 //! offsets differ.
 
-use eventstar_event::time::{Millis, from_iso};
+use eventstar_event::time::Millis;
 use serde::{Deserialize, Serialize};
+
+use crate::read_time;
 
 /// Largest `Last-Event-ID`, in bytes: Cloudflare's limit for all headers of a request is 128 KB.
 const MAX_ID_BYTES: usize = 64 * 1024;
@@ -89,16 +91,12 @@ fn syntax_error(header: &str, error: &serde_json::Error) -> String {
     )
 }
 
-/// Reads `since`: milliseconds since the epoch, or ISO-8601.
+/// Reads `since`: milliseconds since the epoch, ISO-8601, or a time ago (`-5m`).
 ///
 /// # Errors
 /// [`PositionError::Since`].
-pub fn since_millis(since: &str) -> Result<Millis, PositionError> {
-    let error = || PositionError::Since(since.chars().take(100).collect());
-    if !since.is_empty() && since.bytes().all(|byte| byte.is_ascii_digit()) {
-        return since.parse().map_err(|_| error());
-    }
-    from_iso(since).ok_or_else(error)
+pub fn since_millis(since: &str, now: Millis) -> Result<Millis, PositionError> {
+    read_time(since, now).ok_or_else(|| PositionError::Since(since.chars().take(100).collect()))
 }
 
 #[cfg(test)]
@@ -156,11 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn since_is_milliseconds_or_a_date() {
-        assert_eq!(since_millis("1593561600000"), Ok(1_593_561_600_000));
-        assert_eq!(since_millis("2020-07-01T00:00:00Z"), Ok(1_593_561_600_000));
-        for bad in ["yesterday", "99999999999999999999999", "-5"] {
-            assert!(matches!(since_millis(bad), Err(PositionError::Since(_))), "{bad}");
-        }
+    fn a_since_that_is_no_time_is_refused_with_its_text() {
+        assert_eq!(since_millis("-1s", 5000), Ok(4000));
+        assert_eq!(
+            since_millis("yesterday", 5000),
+            Err(PositionError::Since("yesterday".into()))
+        );
+        let long = since_millis(&"é".repeat(500), 0);
+        assert_eq!(long, Err(PositionError::Since("é".repeat(100))));
     }
 }
