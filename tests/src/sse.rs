@@ -136,8 +136,8 @@ impl Events {
         let deadline = Instant::now() + patience;
         loop {
             let block = self.block(deadline);
+            self.keep_id(&block);
             if let Some(event) = parse(&block) {
-                self.last_id = Some(event.id.clone());
                 return event;
             }
         }
@@ -167,19 +167,27 @@ impl Events {
         }
     }
 
-    /// The next heartbeat, with the events that came before it.
+    /// The next heartbeat, a comment or an id alone; events that come before it are passed over.
     #[track_caller]
     pub fn heartbeat(&mut self) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let block = self.block(deadline);
+            self.keep_id(&block);
             if parse(&block).is_none() {
                 return block;
             }
         }
     }
 
-    /// The `id` of the last event: what a client resumes with.
+    fn keep_id(&mut self, block: &str) {
+        let id = block.lines().find_map(|line| line.strip_prefix("id: "));
+        if let Some(id) = id {
+            self.last_id = Some(id.to_owned());
+        }
+    }
+
+    /// The last `id`, of an event or alone: what a client resumes with.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
         self.last_id.as_deref()
@@ -211,7 +219,13 @@ impl Events {
     }
 }
 
-/// Reads one block; `None` for a comment.
+/// The events of an answer that has ended.
+#[must_use]
+pub fn events_of(text: &str) -> Vec<SseEvent> {
+    text.split_inclusive("\n\n").filter_map(parse).collect()
+}
+
+/// Reads one block; `None` for a comment, and for an id alone.
 fn parse(block: &str) -> Option<SseEvent> {
     let mut event = None;
     let mut id = None;
@@ -227,7 +241,7 @@ fn parse(block: &str) -> Option<SseEvent> {
             ),
         }
     }
-    if event.is_none() && id.is_none() && data.is_empty() {
+    if event.is_none() && data.is_empty() {
         return None;
     }
     Some(SseEvent {
@@ -260,5 +274,6 @@ mod tests {
     fn comments_are_no_events() {
         assert_eq!(parse(":\n\n"), None);
         assert_eq!(parse(":ok\n\n"), None);
+        assert_eq!(parse("id: [1]\n\n"), None, "an id alone dispatches nothing");
     }
 }

@@ -27,6 +27,10 @@ const NANOS_PER_BYTE: u64 = 10;
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
+    /// All events before the time asked for are sent.
+    Until,
+    /// As many events as were asked for are sent.
+    Limit,
     /// It is as old as one gets, or has used most of what the platform allows it.
     Planned,
     /// The client reads too slowly.
@@ -38,9 +42,11 @@ pub(crate) enum End {
 }
 
 impl End {
-    /// For metrics.
+    /// For metrics, and for clients that asked for it.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Until => "until",
+            Self::Limit => "limit",
             Self::Planned => "planned",
             Self::Slow => "slow",
             Self::Unavailable => "unavailable",
@@ -48,9 +54,11 @@ impl End {
         }
     }
 
-    /// The data of the `error` event that is sent last, in the form of KafkaSSE's errors; `None` for an end that is none.
-    pub(crate) fn error(self) -> Option<String> {
+    /// The event that is sent last, its type and its data; `None` for an end that none tells of. An `EventSource` would come
+    /// back, and has a listener for `end` close it; errors are in the form of KafkaSSE's.
+    pub(crate) fn event(self) -> Option<(&'static str, String)> {
         let (name, status, message) = match self {
+            Self::Until | Self::Limit => return Some(("end", json!({"reason": self.name()}).to_string())),
             Self::Planned | Self::Gone => return None,
             Self::Slow => (
                 "SlowClientError",
@@ -64,7 +72,7 @@ impl End {
             ),
         };
         let error = json!({"message": message, "origin": "eventstar", "name": name, "statusCode": status});
-        Some(error.to_string())
+        Some(("error", error.to_string()))
     }
 }
 
@@ -198,8 +206,9 @@ mod tests {
         assert_eq!(limits.reached(now + 2 * PATIENCE), None);
         limits.sent(now);
         assert_eq!(limits.reached(now + PATIENCE + 1), Some(End::Slow));
-        let error: serde_json::Value = serde_json::from_str(&End::Slow.error().unwrap()).unwrap();
-        assert_eq!(error["name"], "SlowClientError");
+        let (kind, error) = End::Slow.event().unwrap();
+        let error: serde_json::Value = serde_json::from_str(&error).unwrap();
+        assert_eq!((kind, &error["name"]), ("error", &"SlowClientError".into()));
     }
 
     #[test]

@@ -1,11 +1,16 @@
 //! `sse-relay`: events out. Replaces EventStreams (and KafkaSSE).
 //!
 //! `GET /v2/stream/{a,b}` streams the events of one or more streams as Server-Sent Events, or as NDJSON for
-//! `Accept: application/json`. A client goes on with `Last-Event-ID`, or starts with `since`, else with the latest.
+//! `Accept: application/json`. A client goes on with `Last-Event-ID`, or starts with `since`, else with the latest. It may
+//! ask for some events only (`filter`, `canary`, `domain`, `wiki`), for some of their fields (`fields`), and for an end
+//! (`until`, `limit`).
 //!
 //! On a shared origin this function also answers what no other one does.
 
+mod bounds;
 mod end;
+mod fields;
+mod filter;
 mod metrics;
 mod place;
 mod prepared;
@@ -13,6 +18,7 @@ mod redact;
 mod refusal;
 mod relay;
 mod select;
+mod wanted;
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -31,6 +37,7 @@ use crate::redact::RedactedPages;
 use crate::refusal::Refusal;
 use crate::relay::Format;
 use crate::select::Selected;
+use crate::wanted::Wanted;
 
 /// Largest request body that is read: none is used.
 pub const MAX_BODY_BYTES: usize = 0;
@@ -103,8 +110,8 @@ async fn stream<P: Platform>(
         Ok(pages) => pages,
         Err(problem) => return unreadable(&platform, request, &problem),
     };
-    let selected = match selected(isolate, &platform, request, streams).await {
-        Ok(Ok(selected)) => selected,
+    let (selected, wanted) = match asked(isolate, &platform, request, streams).await {
+        Ok(Ok(asked)) => asked,
         Ok(Err(refusal)) => {
             isolate.metrics.refused(refusal.name());
             isolate.metrics.report(&platform);
@@ -120,7 +127,7 @@ async fn stream<P: Platform>(
     let mut response = match *request.method() {
         Method::HEAD => Response::default(),
         _ => Response::new(Body::Stream(relay::relay(
-            platform, isolate, pages, selected, format,
+            platform, isolate, pages, selected, wanted, format,
         ))),
     };
     let content_type = match format {
@@ -139,21 +146,24 @@ async fn stream<P: Platform>(
     response
 }
 
-/// The logs to read. A stream that is unknown may be new: it is looked for once more.
-async fn selected<P: Platform>(
+/// What a request asks for: the logs to read, and what of them. A stream that is unknown may be new: it is looked for once
+/// more.
+async fn asked<P: Platform>(
     isolate: &Isolate,
     platform: &P,
     request: &Request,
     streams: &str,
-) -> Result<Result<Vec<Selected>, Refusal>, PortError> {
+) -> Result<Result<(Vec<Selected>, Wanted), Refusal>, PortError> {
     let configs = isolate.configs.current(platform).await?;
-    match select::select(platform, &configs, request, streams) {
-        Err(Refusal::UnknownStreams(_)) => {
-            let configs = isolate.configs.refreshed(platform).await?;
-            Ok(select::select(platform, &configs, request, streams))
-        }
-        selected => Ok(selected),
+    let mut selected = select::select(platform, &configs, request, streams);
+    if let Err(Refusal::UnknownStreams(_)) = selected {
+        let configs = isolate.configs.refreshed(platform).await?;
+        selected = select::select(platform, &configs, request, streams);
     }
+    Ok(selected.and_then(|selected| {
+        let wanted = Wanted::of(request.uri(), platform.now()).map_err(Refusal::Parameter)?;
+        Ok((selected, wanted))
+    }))
 }
 
 fn unreadable<P: Platform>(platform: &P, request: &Request, problem: &str) -> Response {

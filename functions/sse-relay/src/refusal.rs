@@ -5,6 +5,8 @@ use eventstar_sse::PositionError;
 use http::StatusCode;
 use serde_json::{Map, Value};
 
+use crate::wanted::BadParameter;
+
 /// Most topic-partitions of one request: each takes a subrequest, and its entry in every id.
 pub(crate) const MAX_LOGS: usize = 128;
 
@@ -23,6 +25,8 @@ pub(crate) enum Refusal {
     TooMany { asked: usize },
     /// `since` is no time.
     Since(PositionError),
+    /// Another parameter cannot be obeyed.
+    Parameter(BadParameter),
     /// `Last-Event-ID` cannot be read.
     LastEventId { error: PositionError, header: String },
     /// `Last-Event-ID` names topics or partitions that are not those of the streams asked for.
@@ -39,6 +43,7 @@ impl Refusal {
             Self::UnknownStreams(_) => "unknown_stream",
             Self::TooMany { .. } => "too_many_streams",
             Self::Since(_) => "invalid_since",
+            Self::Parameter(_) => "invalid_parameter",
             Self::LastEventId { .. } => "invalid_last_event_id",
             Self::ForeignTopics { .. } => "topic_not_available",
         }
@@ -59,6 +64,12 @@ impl Refusal {
                 bad("too_many_streams", "Too Many Streams", &detail)
             }
             Self::Since(error) => bad("invalid_timestamp", "Invalid timestamp", &error.to_string()),
+            Self::Parameter(parameter) if parameter.name == "until" => {
+                bad("invalid_timestamp", "Invalid timestamp", &parameter.to_string())
+            }
+            Self::Parameter(parameter) => {
+                bad("invalid_parameter", "Invalid Parameter", &parameter.to_string())
+            }
             Self::LastEventId { error, header } => kafka_sse(
                 StatusCode::BAD_REQUEST,
                 "InvalidAssignmentError",

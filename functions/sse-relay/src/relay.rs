@@ -9,17 +9,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventstar_log::{Chunk, Frame, LogName, Start};
 use eventstar_ports::{ByteStream, Level, Platform, PortError, StreamLog};
-use eventstar_sse::{COMMENT, OPENED};
+use eventstar_sse::{COMMENT, OPENED, id_frame};
 use futures_util::future::{Either, join_all, select};
 use futures_util::stream::{LocalBoxStream, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 
 use crate::Isolate;
+use crate::bounds::Progress;
 use crate::end::{self, End, Limits};
 use crate::metrics::Connected;
 use crate::place::{self, Place};
 use crate::redact::RedactedPages;
 use crate::select::Selected;
+use crate::wanted::Wanted;
 
 /// How often a connection without events gets a comment.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -29,6 +31,10 @@ const FOLLOW_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often in a row a log is followed again before the connection ends; the client then resumes by its id.
 const MAX_FOLLOWS: u32 = 5;
+
+/// After how many events that were passed over an id tells where the connection stands, so that a client that resumes
+/// does not have them looked at again.
+const PASSED_OVER: u32 = 1000;
 
 /// How events are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +49,12 @@ struct Connection<P> {
     platform: P,
     isolate: Rc<Isolate>,
     pages: Rc<RedactedPages>,
+    wanted: Wanted,
+    progress: Progress,
     format: Format,
     places: Vec<Place>,
+    /// How many events were passed over since the last id.
+    passed_over: u32,
     frames: SelectAll<LocalBoxStream<'static, Tagged>>,
     /// Frames that came before every log was opened.
     held: VecDeque<Tagged>,
@@ -71,20 +81,26 @@ pub(crate) fn relay<P: Platform>(
     isolate: &Rc<Isolate>,
     pages: Rc<RedactedPages>,
     selected: Vec<Selected>,
+    wanted: Wanted,
     format: Format,
 ) -> ByteStream {
     let places: Vec<Place> = selected
         .into_iter()
         .map(|selected| Place::new(selected.log, selected.stream, selected.start))
         .collect();
+    let progress = Progress::new(wanted.bounds, places.len());
+    let wait = progress.wait(platform.now(), HEARTBEAT);
     let connection = Connection {
         isolate: Rc::clone(isolate),
         pages,
+        wanted,
+        progress,
         format,
+        passed_over: 0,
         frames: SelectAll::new(),
         held: VecDeque::new(),
         gaps: VecDeque::new(),
-        heartbeat: Box::pin(platform.sleep(HEARTBEAT)),
+        heartbeat: Box::pin(platform.sleep(wait)),
         quiet: true,
         limits: Limits::of(&platform),
         connected: isolate.metrics.connected(&places),
@@ -140,7 +156,8 @@ impl<P: Platform> Connection<P> {
             if let Some(gap) = self.gaps.pop_front() {
                 return Some(self.frame("gap", &gap));
             }
-            if let Some(end) = self.limits.reached(self.platform.now()) {
+            let reached = self.limits.reached(self.platform.now());
+            if let Some(end) = self.progress.end().or(reached) {
                 return self.end(end);
             }
             let tagged = match self.held.pop_front() {
@@ -165,11 +182,28 @@ impl<P: Platform> Connection<P> {
         }
     }
 
-    /// A comment, when nothing was sent since the last time.
+    /// What is said when nothing was sent since the last time: a comment, or an id that tells of events passed over.
     fn beat(&mut self) -> Option<Bytes> {
-        self.heartbeat = Box::pin(self.platform.sleep(HEARTBEAT));
+        self.find_heads();
+        let wait = self.progress.wait(self.platform.now(), HEARTBEAT);
+        self.heartbeat = Box::pin(self.platform.sleep(wait));
         self.isolate.metrics.report(&self.platform);
-        std::mem::replace(&mut self.quiet, true).then(|| self.either(COMMENT, "\n"))
+        let quiet = std::mem::replace(&mut self.quiet, true);
+        match self.format {
+            Format::Sse if self.passed_over > 0 => Some(Bytes::from(self.id_alone())),
+            _ => quiet.then(|| self.either(COMMENT, "\n")),
+        }
+    }
+
+    /// Once `until` has come, follows each log again from where it was read to: what it says first is its head now.
+    fn find_heads(&mut self) {
+        for index in self.progress.unfinished(self.platform.now()) {
+            if let Some(place) = self.places.get(index) {
+                self.limits.followed();
+                let frames = follow(&self.platform, index, &place.log, place.start(), Duration::ZERO);
+                self.frames.push(frames);
+            }
+        }
     }
 
     /// Says why the connection ends, and from where the client can go on.
@@ -177,8 +211,10 @@ impl<P: Platform> Connection<P> {
         self.state = State::Ended;
         self.connected.ended(end);
         self.isolate.metrics.report(&self.platform);
-        if let Some(error) = end.error() {
-            return Some(self.frame("error", &error));
+        if let Some((event, data)) = end.event() {
+            // NDJSON has no types of events: an end that was asked for needs no word there.
+            let told = event == "error" || self.format == Format::Sse;
+            return told.then(|| self.frame(event, &data));
         }
         let [random, ..] = self.platform.random();
         let mut piece = "id: ".to_owned();
@@ -240,6 +276,8 @@ impl<P: Platform> Connection<P> {
             self.isolate.metrics.gap();
             self.gaps.push_back(text);
         }
+        let next = place.next.unwrap_or(start);
+        self.progress.opened(index, next, head, self.platform.now());
     }
 
     fn follow_again(&mut self, index: usize) -> Result<(), End> {
@@ -275,6 +313,7 @@ impl<P: Platform> Connection<P> {
                     ),
                 );
                 place.skip(chunk.next(), chunk.last);
+                self.progress.read(index, chunk.next());
                 return None;
             }
         };
@@ -286,14 +325,25 @@ impl<P: Platform> Connection<P> {
         }
         let (mut sent, mut withheld) = (0, 0);
         for event in events.iter().filter(|event| event.offset >= next) {
-            self.places.get_mut(index)?.read(event.offset, event.timestamp);
-            match &event.data {
-                Some(data) => {
-                    self.write(&mut out, "message", data);
-                    sent += 1;
-                }
-                None => withheld += 1,
+            if self.progress.end().is_some() || self.progress.is_past(index, event.timestamp) {
+                break;
             }
+            self.places.get_mut(index)?.read(event.offset, event.timestamp);
+            self.progress.read(index, event.offset + 1);
+            self.passed_over += 1;
+            let Some(text) = &event.data else {
+                withheld += 1;
+                continue;
+            };
+            if let Some(data) = self.wanted.of_event(text) {
+                self.write(&mut out, "message", &data);
+                self.passed_over = 0;
+                self.progress.count_sent();
+                sent += 1;
+            }
+        }
+        if self.passed_over >= PASSED_OVER && self.format == Format::Sse {
+            out.push_str(&self.id_alone());
         }
         let lag = self.platform.now().saturating_sub(chunk.last);
         self.limits.wrote(sent, out.len());
@@ -302,6 +352,14 @@ impl<P: Platform> Connection<P> {
         self.isolate.metrics.relayed(&place.stream, sent, withheld, lag);
         self.isolate.metrics.report(&self.platform);
         (!out.is_empty()).then(|| Bytes::from(out))
+    }
+
+    /// The id without an event: clients keep it, and are told nothing.
+    fn id_alone(&mut self) -> String {
+        self.passed_over = 0;
+        let mut id = String::new();
+        place::id(&self.places, &mut id);
+        id_frame(&id)
     }
 
     /// Writes an event of type `event`; `data` is one line.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod connection;
+mod wanted;
 
 async fn world(allowed: &str) -> (Rc<Isolate>, Memory) {
     let memory = Memory::new().with("ALLOWED_STREAMS", allowed);

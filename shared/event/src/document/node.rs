@@ -96,6 +96,13 @@ impl<'d> Node<'d> {
         unquoted(document.piece(slot.name), slot.name_escaped)
     }
 
+    /// The name of a member as its JSON text has it, in quotes.
+    #[must_use]
+    pub fn name_text(&self) -> &'d str {
+        let document: &'d Document<'d> = self.document;
+        document.piece(self.slot().name)
+    }
+
     /// The member of that name.
     #[must_use]
     pub fn member(&self, name: &str) -> Option<Node<'d>> {
