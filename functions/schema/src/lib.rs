@@ -4,8 +4,8 @@
 //! `GET /repositories/{repository}/jsonschema/{title}/{version|latest}[.yaml|.json]` answers one version, and the folders
 //! on the way their contents. What a browser asks for is a page.
 
+mod crumbs;
 mod files;
-mod html;
 mod listing;
 mod page;
 mod place;
@@ -17,6 +17,7 @@ use eventstar_http_api::{
     not_found, route, text, unavailable,
 };
 use eventstar_mediawiki_api::{self as mediawiki, ApiError};
+use eventstar_pages as pages;
 use eventstar_ports::{Platform, PortError};
 use eventstar_stores::{decode, keys, read_through};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, VARY};
@@ -46,7 +47,7 @@ pub async fn handle<P: Platform>(_isolate: &Rc<Isolate>, platform: P, request: R
     } else {
         info("schema", "Schema repositories.", path, &request)
     };
-    html::with_policy(common_headers(response, "get,head"))
+    pages::with_policy(common_headers(response, "get,head"))
 }
 
 /// The answer of `read` to `GET` and `HEAD`.
@@ -135,7 +136,7 @@ fn negotiated(mut response: Response) -> Response {
 
 /// A page, for browsers.
 fn page(body: String) -> Response {
-    let response = text(StatusCode::OK, html::CONTENT_TYPE, body);
+    let response = text(StatusCode::OK, pages::CONTENT_TYPE, body);
     with_cache(negotiated(response), SHORT)
 }
 

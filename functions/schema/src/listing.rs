@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use eventstar_event::time::Millis;
 use eventstar_http_api::{Request, Response, error, http_date, text};
+use eventstar_pages::Html;
 use eventstar_ports::{Platform, PortError};
 use eventstar_stores::{FileNote, IndexDocument, decode, keys, read_many_through, read_through};
 use http::StatusCode;
 
-use crate::html::{self, Html};
+use crate::crumbs;
 use crate::place::Place;
 use crate::{SHORT, for_browser, negotiated, page, repositories, to_folder, with_cache};
 
@@ -196,13 +197,13 @@ fn to_page(place: &Place<'_>, entries: &[Entry]) -> String {
         Some((current, folders)) => (*current, folders),
         None => ("repositories", Default::default()),
     };
-    html.crumbs(folders, current, place.segments.len());
+    crumbs::write(&mut html, folders, current, place.segments.len());
     html.raw("<h1>");
     html.name(&title, '/');
     html.raw("</h1>\n");
     html.raw("<table><thead><tr><th>Name<th>Published<th class=n>Bytes</thead><tbody>\n");
     // A version's row links its other forms.
-    let is_form = |entry: &Entry| !entry.is_folder && html::has_extension(&entry.name);
+    let is_form = |entry: &Entry| !entry.is_folder && has_extension(&entry.name);
     for entry in entries.iter().filter(|entry| !is_form(entry)) {
         let name = &entry.name;
         html.raw("<tr><td>");
@@ -225,6 +226,11 @@ fn to_page(place: &Place<'_>, entries: &[Entry]) -> String {
     }
     html.raw("</tbody></table>\n");
     html.end()
+}
+
+/// Whether a file's name ends with the extension of a form.
+fn has_extension(name: &str) -> bool {
+    name.ends_with(".json") || name.ends_with(".yaml")
 }
 
 #[cfg(test)]

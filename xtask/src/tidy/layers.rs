@@ -72,6 +72,7 @@ impl Layer {
             | "eventstar-http-api"
             | "eventstar-mediawiki-api"
             | "eventstar-metrics"
+            | "eventstar-pages"
             | "eventstar-stores" => Stores,
             "eventstar-platform-memory" => Memory,
             "eventstar-platform-cloudflare" => Cloudflare,

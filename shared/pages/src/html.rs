@@ -1,10 +1,10 @@
-//! Pages: plain HTML that works without scripts, in light and dark. Everything that is not of this crate is escaped.
+//! Writing a page. Everything that is given as text is escaped.
 
 use eventstar_http_api::Response;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE as CONTENT_TYPE_HEADER, HeaderValue};
 
 /// The type of a page.
-pub(crate) const CONTENT_TYPE: &str = "text/html; charset=utf-8";
+pub const CONTENT_TYPE: &str = "text/html; charset=utf-8";
 
 /// The style, the one thing that a page may use: its hash stands in [`POLICY`].
 const STYLE: &str = include_str!("style.css");
@@ -13,7 +13,7 @@ const STYLE: &str = include_str!("style.css");
 const POLICY: &str = "default-src 'none'; style-src 'sha256-wo7dLUdxQcC7+qjidlhfz7QZtCmFoh+scNGKge9kWVI='; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /// Puts the policy of pages in place of that of other answers.
-pub(crate) fn with_policy(mut response: Response) -> Response {
+pub fn with_policy(mut response: Response) -> Response {
     let headers = response.headers_mut();
     if headers
         .get(CONTENT_TYPE_HEADER)
@@ -24,17 +24,12 @@ pub(crate) fn with_policy(mut response: Response) -> Response {
     response
 }
 
-/// Whether a file's name ends with the extension of a form.
-pub(crate) fn has_extension(name: &str) -> bool {
-    name.ends_with(".json") || name.ends_with(".yaml")
-}
-
 /// A page that is being written.
-pub(crate) struct Html(String);
+pub struct Html(String);
 
 impl Html {
     /// Begins a page.
-    pub(crate) fn begin(title: &str) -> Self {
+    pub fn begin(title: &str) -> Self {
         let mut html = Self(String::with_capacity(16 * 1024));
         html.raw("<!doctype html>\n<html lang=en>\n<meta charset=utf-8>\n");
         html.raw("<meta name=viewport content=\"width=device-width\">\n");
@@ -46,12 +41,12 @@ impl Html {
     }
 
     /// Adds markup.
-    pub(crate) fn raw(&mut self, markup: &str) {
+    pub fn raw(&mut self, markup: &str) {
         self.0.push_str(markup);
     }
 
     /// Adds text.
-    pub(crate) fn text(&mut self, text: &str) {
+    pub fn text(&mut self, text: &str) {
         for letter in text.chars() {
             match letter {
                 '&' => self.0.push_str("&amp;"),
@@ -65,7 +60,7 @@ impl Html {
     }
 
     /// Adds a name of parts, in which a line may break before each `separator`.
-    pub(crate) fn name(&mut self, name: &str, separator: char) {
+    pub fn name(&mut self, name: &str, separator: char) {
         for (place, part) in name.split(separator).enumerate() {
             if place > 0 {
                 self.raw("<wbr>");
@@ -76,14 +71,14 @@ impl Html {
     }
 
     /// Adds an element with a text.
-    pub(crate) fn element(&mut self, name: &str, text: &str) {
+    pub fn element(&mut self, name: &str, text: &str) {
         self.raw(&format!("<{name}>"));
         self.text(text);
         self.raw(&format!("</{name}>\n"));
     }
 
     /// Adds a link.
-    pub(crate) fn link(&mut self, to: &str, text: &str) {
+    pub fn link(&mut self, to: &str, text: &str) {
         self.raw("<a href=\"");
         self.text(to);
         self.raw("\">");
@@ -91,28 +86,8 @@ impl Html {
         self.raw("</a>");
     }
 
-    /// Adds the way here: `repositories`, `folders` within it, and `current`. Links are relative to a folder that is `depth`
-    /// below `repositories`.
-    pub(crate) fn crumbs(&mut self, folders: &[&str], current: &str, depth: usize) {
-        self.raw("<nav>");
-        if depth > 0 {
-            for (level, name) in std::iter::once(&"repositories").chain(folders).enumerate() {
-                let up = depth.saturating_sub(level);
-                let to = if up == 0 {
-                    "./".to_owned()
-                } else {
-                    "../".repeat(up)
-                };
-                self.link(&to, name);
-                self.raw(" / ");
-            }
-        }
-        self.text(current);
-        self.raw("</nav>\n");
-    }
-
     /// Ends the page.
-    pub(crate) fn end(self) -> String {
+    pub fn end(self) -> String {
         self.0
     }
 }
