@@ -5,6 +5,8 @@
 //! ask for some events only (`filter`, `canary`, `domain`, `wiki`), for some of their fields (`fields`), and for an end
 //! (`until`, `limit`).
 //!
+//! `/v2/ui/` is a page to watch streams on, `/?doc` describes them to people and `/?spec` to programs.
+//!
 //! On a shared origin this function also answers what no other one does.
 
 mod bounds;
@@ -18,13 +20,14 @@ mod redact;
 mod refusal;
 mod relay;
 mod select;
+mod site;
 mod wanted;
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use eventstar_http_api::{
-    Request, Response, accepts, common_headers, info, method_not_allowed, route, text, unavailable,
+    Request, Response, accepts, common_headers, method_not_allowed, route, text, unavailable,
 };
 use eventstar_ports::{Body, Config, Level, Platform, PortError};
 use eventstar_stores::{ConfigCache, bad_settings};
@@ -50,6 +53,7 @@ pub struct Isolate {
     metrics: Metrics,
     /// The setting `REDACTED_PAGES`, which does not change while an isolate lives.
     pages: OnceCell<Result<Rc<RedactedPages>, String>>,
+    catalog: site::CatalogCache,
     /// Whether the operator has heard of settings that are not what they must be.
     told: Cell<bool>,
 }
@@ -90,12 +94,7 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
             }
             _ => method_not_allowed(&request, "GET,HEAD"),
         },
-        _ => info(
-            "sse-relay",
-            "Streams events as Server-Sent Events.",
-            routed.path,
-            &request,
-        ),
+        _ => return site::answer(isolate, &platform, &request, routed).await,
     };
     common_headers(response, "get,head")
 }

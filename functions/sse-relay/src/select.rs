@@ -94,7 +94,7 @@ fn logs_of(config: &impl Config, configs: &Configs, streams: &str) -> Result<Vec
 
 /// Whether `ALLOWED_STREAMS` (a comma list; `*` for all) lets a stream be read. Error streams and dead letters repeat what
 /// producers sent, so `*` does not cover them: they must be named.
-fn may_read(allowed: &str, configs: &Configs, stream: &str) -> bool {
+pub(crate) fn may_read(allowed: &str, configs: &Configs, stream: &str) -> bool {
     let mut names = allowed.split(',').map(str::trim);
     if names.clone().any(|name| name == stream) {
         return true;
@@ -108,7 +108,7 @@ fn may_read(allowed: &str, configs: &Configs, stream: &str) -> bool {
 }
 
 /// What a stream is kept in.
-struct Topics {
+pub(crate) struct Topics {
     /// What the stream is configured under.
     key: String,
     topics: Vec<Topic>,
@@ -131,7 +131,7 @@ impl Topics {
 }
 
 /// The topics of a stream; `None` when it cannot be read.
-fn topics_of(configs: &Configs, stream: &str) -> Option<Topics> {
+pub(crate) fn topics_of(configs: &Configs, stream: &str) -> Option<Topics> {
     if stream == DEAD_LETTER_TOPIC {
         return Some(Topics {
             key: stream.to_owned(),

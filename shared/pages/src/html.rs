@@ -24,7 +24,8 @@ pub fn with_policy(mut response: Response) -> Response {
     response
 }
 
-/// A page that is being written.
+/// A page that is being written; the default one has no head.
+#[derive(Default)]
 pub struct Html(String);
 
 impl Html {

@@ -1,0 +1,143 @@
+/**
+ * One connection to the relay. EventSource reconnects by itself, with the id of the last event. Where the server refuses a
+ * connection it gives up instead; then this asks why, and opens a new one from the time where the last one stood.
+ *
+ * @typedef {object} Listener
+ * @property {(text: string) => void} event an event's JSON text
+ * @property {(text: string) => void} note what is to be said between the events
+ * @property {(status: Status, detail: string) => void} status
+ *
+ * @typedef {'connecting' | 'open' | 'reconnecting' | 'refused'} Status
+ */
+
+/** Longest time between tries, in milliseconds. */
+const LONGEST_WAIT = 30_000;
+
+export class Connection {
+  #url;
+  #listener;
+  /** @type {EventSource | undefined} */
+  #source;
+  #timer = 0;
+  #failures = 0;
+  #places = new Places();
+
+  /** @param {string} url @param {Listener} listener */
+  constructor(url, listener) {
+    this.#url = url;
+    this.#listener = listener;
+    this.#open();
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#source?.close();
+    this.#source = undefined;
+  }
+
+  #open() {
+    const source = new EventSource(this.#places.resume(this.#url));
+    this.#source = source;
+    this.#listener.status('connecting', '');
+    source.onopen = () => {
+      this.#failures = 0;
+      this.#listener.status('open', '');
+    };
+    source.onmessage = ({ data, lastEventId }) => {
+      if (this.#places.take(lastEventId)) this.#listener.event(data);
+    };
+    source.addEventListener('gap', ({ data }) => this.#listener.note(`Events are missing here: ${said(data)}`));
+    source.addEventListener('end', ({ data }) => this.#listener.note(`The server ended the connection: ${said(data)}`));
+    // Both what the server says and what happens to the connection are called error.
+    source.addEventListener('error', (event) => {
+      if (event instanceof MessageEvent) {
+        this.#listener.note(`The server says: ${said(event.data)}`);
+      } else if (source.readyState === EventSource.CLOSED) {
+        this.#refused(source);
+      } else {
+        this.#listener.status('reconnecting', '');
+      }
+    });
+  }
+
+  /** @param {EventSource} source */
+  async #refused(source) {
+    const { isFinal, detail, wait } = await reason(source.url);
+    // It may have been closed while the question was asked.
+    if (this.#source !== source) return;
+    this.#listener.status(isFinal ? 'refused' : 'reconnecting', detail);
+    if (isFinal) return;
+    this.#failures++;
+    const delay = Math.max(wait, Math.min(1000 * 2 ** this.#failures, LONGEST_WAIT));
+    this.#timer = setTimeout(() => this.#open(), delay);
+  }
+}
+
+/** Why a connection was refused, and whether to try again after `wait` milliseconds. */
+async function reason(url) {
+  const abort = new AbortController();
+  try {
+    const answer = await fetch(url, { signal: abort.signal, headers: { accept: 'text/event-stream' } });
+    if (answer.ok) return { isFinal: false, detail: '', wait: 0 };
+    const detail = said(await answer.text());
+    const isFinal = answer.status < 500 && answer.status !== 429;
+    return { isFinal, detail, wait: 1000 * Number(answer.headers.get('retry-after') ?? 0) || 0 };
+  } catch {
+    return { isFinal: false, detail: 'the server does not answer', wait: 0 };
+  } finally {
+    abort.abort();
+  }
+}
+
+/** The text for people in an error's JSON; all of it where it has none. */
+function said(text) {
+  try {
+    const { detail, message } = JSON.parse(text);
+    return detail ?? message ?? text;
+  } catch {
+    return text;
+  }
+}
+
+/** Where a connection stands in each log, by the ids of its events. */
+export class Places {
+  /** @type {Map<string, {offset: number, timestamp: number}>} */
+  #places = new Map();
+
+  /**
+   * @param {string} id of an event
+   * @returns {boolean} whether it is new: after a start by time, events of that time come again
+   */
+  take(id) {
+    const entries = positions(id);
+    let isNew = entries.length === 0;
+    for (const { topic, partition, offset, timestamp } of entries) {
+      const log = `${topic}/${partition}`;
+      const known = this.#places.get(log);
+      if (known && offset <= known.offset && timestamp <= known.timestamp) continue;
+      this.#places.set(log, { offset, timestamp });
+      isNew = true;
+    }
+    return isNew;
+  }
+
+  /** The address to go on from: with the oldest of the times. @param {string} url */
+  resume(url) {
+    const times = [...this.#places.values()].map(({ timestamp }) => timestamp).filter(Number.isFinite);
+    if (!times.length) return url;
+    const [path, query] = url.split('?');
+    const parameters = new URLSearchParams(query);
+    // An id's time is one past that of its event, of which there may be more.
+    parameters.set('since', String(Math.min(...times) - 1));
+    return `${path}?${parameters}`;
+  }
+}
+
+function positions(id) {
+  try {
+    const entries = JSON.parse(id);
+    return Array.isArray(entries) ? entries : [];
+  } catch {
+    return [];
+  }
+}
