@@ -216,6 +216,7 @@ fn print_welcome(launch: &Launch, name: &str, sample: Option<&Sample>, took: Dur
     println!("\nTry:\n");
     match sample {
         Some(sample) => {
+            println!("  in a browser: {base}/v2/ui/#/?streams={}", sample.stream);
             println!("  curl -N '{base}/v2/stream/{}'", sample.stream);
             let event = Value::from(sample.event.clone())
                 .to_string()

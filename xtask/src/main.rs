@@ -7,6 +7,7 @@
 
 mod artifacts;
 mod bench;
+mod browser;
 mod deploy;
 mod dev;
 mod licences;

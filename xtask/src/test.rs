@@ -16,7 +16,7 @@ use crate::artifacts::{self, Platform};
 use crate::dev::host_name;
 use crate::process::{self, step};
 use crate::project::Project;
-use crate::{server, tokens};
+use crate::{browser, server, tokens, tools};
 
 /// Longer than dev takes to give up by itself.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
@@ -71,6 +71,9 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         }
         outcomes.push((name, outcome));
     }
+    if options.host != Some(Host::Native) && browser::find().is_none() {
+        outcomes.push(("in a browser", Outcome::Skipped(browser::MISSING)));
+    }
     println!("\n{}", summary(&outcomes));
     if outcomes
         .iter()
@@ -114,6 +117,7 @@ fn run_on(project: &Project, host: Host, suite: &[String]) -> Result<()> {
 
 fn black_box(project: &Project, platform: Platform, suite: &[String]) -> Result<()> {
     artifacts::build(project, Some(platform))?;
+    tools::npm_packages(project)?;
     // Compiled before the server starts: the two would compete for the machine.
     process::run(
         project
@@ -139,6 +143,11 @@ fn black_box(project: &Project, platform: Platform, suite: &[String]) -> Result<
     cargo.env("EVENTSTAR_ADMIN_TOKEN", setting("admin_token"));
     cargo.env("EVENTSTAR_PRODUCER_TOKEN", setting("producer_token"));
     cargo.env("EVENTSTAR_XTASK", &project.executable);
+    cargo.env("EVENTSTAR_NODE", tools::node(project));
+    match browser::find() {
+        Some(chromium) => cargo.env("CHROMIUM", chromium),
+        None => cargo.args(["--skip", browser::TESTS]),
+    };
     let outcome = process::run(&mut cargo);
     if outcome.is_err() {
         eprintln!("What {name} wrote last:\n{}", server.log_tail());
