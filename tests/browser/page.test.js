@@ -148,19 +148,31 @@ test('a connection that ends goes on by its id, and what the server says is show
   const body = [
     ':ok\n\nretry: 10\n\n',
     frame('message', { n: 1, meta: { stream: 't' } }),
-    frame('gap', { message: 'two hours' }),
+    frame('gap', { type: 'gap', reason: 'expired', topic: 't', partition: 0, from: { offset: 3 }, to: { offset: 8 } }),
     frame('error', { message: 'too slow' }),
   ].join('');
   const server = await standIn({ body }, { body: ':ok\n\n', stays: true });
   await onPage('#/?streams=t&filter=n%3D1', async (page) => {
     await page.go();
-    await says(page, '.row.note', 'Events are missing here: two hours');
+    await says(page, '.row.note', 'Events are missing here: t, partition 0, from offset 3 to 8 (expired)');
     await says(page, '.row.note', 'The server says: too slow');
     await says(page, '#counts', /^1 received$/);
     await asked(page, server, 2);
     await says(page, '#status', 'Watching t');
     assert.equal(server.requests[0].url, '/v2/stream/t?filter=n%3D1');
     assert.equal(server.requests[1].headers['last-event-id'], ID);
+  }, server).finally(server.end);
+});
+
+test('a stream that is at its end is not opened again', async () => {
+  const body = `retry: 10\n\n${frame('message', { n: 1 })}${frame('end', { reason: 'until' })}`;
+  const server = await standIn({ body });
+  await onPage('#/?streams=t', async (page) => {
+    await page.go();
+    await says(page, '#status', 'The stream is at its end: until');
+    await says(page, '#counts', /^1 received$/);
+    await says(page, '#start', 'Watch');
+    assert.equal(server.requests.length, 1);
   }, server).finally(server.end);
 });
 

@@ -12,7 +12,7 @@ fn run(files: &[&str]) {
     let node = env::var("EVENTSTAR_NODE").expect("EVENTSTAR_NODE");
     let folder = repository().join("tests/browser");
     let output = Command::new(node)
-        .args(["--test", "--test-reporter=spec"])
+        .args(["--test", "--test-reporter=spec", "--test-timeout=120000"])
         .args(files.iter().map(|file| folder.join(file)))
         .output()
         .expect("the program EVENTSTAR_NODE names");

@@ -98,11 +98,12 @@ function showStatus(status, text) {
   const said = {
     connecting: `Connecting to ${names}`,
     open: `Watching ${names}`,
-    reconnecting: 'The connection is lost: connecting again',
+    reconnecting: 'The connection ended: connecting again',
     refused: 'The server refuses this',
+    ended: 'The stream is at its end',
   }[status];
   say(text ? `${said}: ${text}` : said);
-  if (status === 'refused') stop(false);
+  if (status === 'refused' || status === 'ended') stop(false);
 }
 
 function stop(tells = true) {

@@ -7,7 +7,7 @@
  * @property {(text: string) => void} note what is to be said between the events
  * @property {(status: Status, detail: string) => void} status
  *
- * @typedef {'connecting' | 'open' | 'reconnecting' | 'refused'} Status
+ * @typedef {'connecting' | 'open' | 'reconnecting' | 'refused' | 'ended'} Status `refused` and `ended` are the last
  */
 
 /** Longest time between tries, in milliseconds. */
@@ -46,8 +46,11 @@ export class Connection {
     source.onmessage = ({ data, lastEventId }) => {
       if (this.#places.take(lastEventId)) this.#listener.event(data);
     };
-    source.addEventListener('gap', ({ data }) => this.#listener.note(`Events are missing here: ${said(data)}`));
-    source.addEventListener('end', ({ data }) => this.#listener.note(`The server ended the connection: ${said(data)}`));
+    source.addEventListener('gap', ({ data }) => this.#listener.note(`Events are missing here: ${gap(data)}`));
+    source.addEventListener('end', ({ data }) => {
+      this.close();
+      this.#listener.status('ended', said(data));
+    });
     // Both what the server says and what happens to the connection are called error.
     source.addEventListener('error', (event) => {
       if (event instanceof MessageEvent) {
@@ -89,13 +92,25 @@ async function reason(url) {
   }
 }
 
-/** The text for people in an error's JSON; all of it where it has none. */
+/** The text for people in what the server says; all of it where it has none. */
 function said(text) {
+  const { detail, message, reason } = read(text);
+  return detail ?? message ?? reason ?? text;
+}
+
+/** What is missing: the topic, from where to where, and why. */
+function gap(text) {
+  const { topic, partition, reason, from, to } = read(text);
+  if (!topic) return said(text);
+  return `${topic}, partition ${partition}, from offset ${from?.offset ?? '?'} to ${to?.offset ?? '?'} (${reason})`;
+}
+
+/** The object that a text is; an empty one where it is none. */
+function read(text) {
   try {
-    const { detail, message } = JSON.parse(text);
-    return detail ?? message ?? text;
+    return JSON.parse(text) ?? {};
   } catch {
-    return text;
+    return {};
   }
 }
 
@@ -134,10 +149,6 @@ export class Places {
 }
 
 function positions(id) {
-  try {
-    const entries = JSON.parse(id);
-    return Array.isArray(entries) ? entries : [];
-  } catch {
-    return [];
-  }
+  const entries = read(id);
+  return Array.isArray(entries) ? entries : [];
 }

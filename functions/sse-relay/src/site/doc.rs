@@ -35,8 +35,9 @@ pub(crate) fn of(catalog: &Catalog, origin: &str, stream: Option<&str>) -> Strin
     html.raw("<table><tbody>\n");
     for (stream, _) in &catalog.streams {
         let to = if is_together { "#" } else { "?doc&stream=" };
-        html.raw("<tr><td class=f>");
+        html.raw("<tr><td class=f><code>");
         html.link(&format!("{to}{}", stream.name), &stream.name);
+        html.raw("</code>");
         html.element("td", stream.description.as_deref().unwrap_or_default());
     }
     html.raw("</tbody></table>\n");
