@@ -235,6 +235,8 @@ fn parse(block: &str) -> Option<SseEvent> {
             Some(("event", value)) => event = Some(value),
             Some(("id", value)) => id = Some(value),
             Some(("data", value)) => data.push(value),
+            // How long to wait before coming back.
+            Some(("retry", _)) => {}
             _ => assert!(
                 line.starts_with(':'),
                 "a line that is neither field nor comment: {block:?}"
@@ -275,5 +277,6 @@ mod tests {
         assert_eq!(parse(":\n\n"), None);
         assert_eq!(parse(":ok\n\n"), None);
         assert_eq!(parse("id: [1]\n\n"), None, "an id alone dispatches nothing");
+        assert_eq!(parse("id: [1]\nretry: 1500\n\n"), None);
     }
 }

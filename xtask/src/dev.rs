@@ -1,7 +1,7 @@
 //! `cargo xtask dev`: all functions on one origin, ready to use.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use eventstar_cli::{Admin, SchemaRepository, StreamConfigFile};
 use serde_json::Value;
 
 use crate::artifacts::{self, Platform};
+use crate::fixture::Fixture;
 use crate::process::step;
 use crate::project::Project;
 use crate::round_trip::{self, Sample};
@@ -40,6 +41,10 @@ pub(crate) struct Options {
     /// Publish this stream configuration (JSON or YAML) instead of the example.
     #[arg(long, value_name = "FILE")]
     stream_config: Option<PathBuf>,
+    /// Publish the streams of this file instead of the example, and put its events in their logs: the `fixture` of
+    /// EventStreams' recorded answers.
+    #[arg(long, value_name = "FILE", conflicts_with = "stream_config")]
+    fixture: Option<PathBuf>,
     /// Install and build nothing: use what `cargo xtask build` has left.
     #[arg(long)]
     prebuilt: bool,
@@ -56,11 +61,12 @@ fn parse_repository(text: &str) -> Result<(String, PathBuf), String> {
 struct Content {
     repositories: Vec<(String, SchemaRepository)>,
     streams: StreamConfigFile,
+    fixture: Option<Fixture>,
     samples: Vec<Sample>,
 }
 
 impl Content {
-    fn read(project: &Project, options: &Options) -> Result<Self> {
+    fn read(project: &Project, options: &Options, state: &Path) -> Result<Self> {
         let examples = project.root.join("examples");
         let bases = if options.schema_repos.is_empty() {
             &[(EXAMPLES.to_owned(), examples.join("schemas/jsonschema"))]
@@ -72,8 +78,12 @@ impl Content {
             repositories.push((name.clone(), SchemaRepository::read(dir)?));
         }
         let own = options.stream_config.as_deref();
-        let streams = StreamConfigFile::read(own.unwrap_or(&examples.join("streams.yaml")))?;
-        let samples = if own.is_none() && options.schema_repos.is_empty() {
+        let fixture = options.fixture.as_deref().map(Fixture::read).transpose()?;
+        let streams = match &fixture {
+            Some(fixture) => fixture.stream_config(state)?,
+            None => StreamConfigFile::read(own.unwrap_or(&examples.join("streams.yaml")))?,
+        };
+        let samples = if own.is_none() && fixture.is_none() && options.schema_repos.is_empty() {
             let path = examples.join("events.ndjson");
             let text =
                 fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -85,12 +95,16 @@ impl Content {
         Ok(Self {
             repositories,
             streams,
+            fixture,
             samples,
         })
     }
 
-    /// All streams are readable in development; error streams only when named.
+    /// All streams are readable in development, error streams only when named; of a fixture those that it allows.
     fn allowed_streams(&self) -> String {
+        if let Some(fixture) = &self.fixture {
+            return fixture.allowed_streams.join(",");
+        }
         let is_error = |settings: &Value| settings.get("schema_title").is_some_and(|title| title == "error");
         let errors = self
             .streams
@@ -117,6 +131,9 @@ impl Content {
             "    stream configuration: {}",
             admin.publish_streams(&self.streams)?
         );
+        if let Some(fixture) = &self.fixture {
+            fixture.append(&admin)?;
+        }
         Ok(())
     }
 }
@@ -127,10 +144,6 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     if options.host == Platform::Spin {
         server::require_spin()?;
     }
-    let content = Content::read(project, &options)?;
-    if !options.prebuilt {
-        artifacts::build(project, Some(options.host))?;
-    }
     let name = host_name(options.host);
     let state = match &options.state {
         Some(state) => state.clone(),
@@ -138,6 +151,10 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     };
     fs::create_dir_all(&state).with_context(|| format!("{} cannot be created", state.display()))?;
     let state = state.canonicalize()?;
+    let content = Content::read(project, &options, &state)?;
+    if !options.prebuilt {
+        artifacts::build(project, Some(options.host))?;
+    }
     let note = ReadyNote(state.join(server::READY));
     note.remove();
     let tokens = Tokens::of(&state)?;
@@ -262,6 +279,7 @@ mod tests {
         let content = Content {
             repositories: Vec::new(),
             streams,
+            fixture: None,
             samples: Vec::new(),
         };
         assert_eq!(content.allowed_streams(), "*,a.error");

@@ -10,6 +10,7 @@ mod bench;
 mod browser;
 mod deploy;
 mod dev;
+mod fixture;
 mod licences;
 mod lint;
 mod names;

@@ -201,6 +201,8 @@ fn start_of(entry: &LastEventId, default: Start) -> Start {
     match (position.offset.map(u64::try_from), position.timestamp) {
         (Some(Ok(offset)), Some(timestamp)) => Start::Position { offset, timestamp },
         (Some(Ok(offset)), None) => Start::Offset(offset),
+        // Kafka's name for the beginning.
+        (Some(Err(_)), None) if position.offset == Some(-2) => Start::Offset(0),
         // KafkaSSE writes -1 for a partition that it has not seen: the latest.
         (_, None) => default,
         (_, Some(time)) => Start::Timestamp(time),

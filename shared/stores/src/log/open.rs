@@ -39,20 +39,25 @@ impl<S: Sql> SqlLog<S> {
             .await?;
         let earliest = rows.first().map_or(head.next, |row| row.integer(0));
         let earliest_timestamp = rows.first().map(|row| row.integer(1));
+        let expired = Gap {
+            reason: GapReason::Expired,
+            timestamp: earliest_timestamp,
+        };
+        let expired = (earliest, Some(expired));
         let (start, gap) = match asked {
             Start::Latest => (head.next, None),
-            Start::Offset(offset) => (offset.clamp(earliest, head.next), None),
+            // From 0 means from wherever it begins.
+            Start::Offset(offset @ 1..) | Start::Position { offset, .. } if offset < earliest => expired,
+            Start::Timestamp(time @ 1..)
+                if earliest > 0 && earliest_timestamp.is_some_and(|at| time < at) =>
+            {
+                expired
+            }
             Start::Timestamp(time) => {
                 let start = self.at_time(log, &name, time, earliest, head).await?;
                 (start.offset, None)
             }
-            Start::Position { offset, .. } if offset < earliest => {
-                let gap = Gap {
-                    reason: GapReason::Expired,
-                    timestamp: earliest_timestamp,
-                };
-                (earliest, Some(gap))
-            }
+            Start::Offset(offset) => (offset.clamp(earliest, head.next), None),
             Start::Position { offset, timestamp } if self.is_own(&name, offset, timestamp, head).await? => {
                 (offset, None)
             }
