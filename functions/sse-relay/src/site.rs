@@ -9,8 +9,8 @@ mod ui;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use eventstar_http_api::{
-    Request, Response, Routed, common_headers, empty, info, json, method_not_allowed, not_modified,
-    query_value, text, with_etag,
+    Request, Response, Routed, common_headers, empty, info, json, method_not_allowed, not_found,
+    not_modified, query_value, text, with_etag,
 };
 use eventstar_pages as pages;
 use eventstar_ports::{Body, Platform, PortError};
@@ -32,16 +32,15 @@ pub(crate) async fn answer<P: Platform>(
     request: &Request,
     routed: Routed<'_>,
 ) -> Response {
-    let response = match (routed.path, request.method()) {
-        ("/" | "/rc" | "/v2/ui", &Method::GET | &Method::HEAD) => {
-            page(isolate, platform, request, routed).await
-        }
-        (path, &Method::GET | &Method::HEAD) if path.starts_with(ui::FOLDER) => {
-            ui_file(isolate, platform, request, path).await
-        }
-        ("/" | "/rc" | "/v2/ui", method) => other_method(request, method),
-        (path, method) if path.starts_with(ui::FOLDER) => other_method(request, method),
-        (path, _) => info(
+    let path = routed.path;
+    let is_ui = path.starts_with(ui::FOLDER);
+    let is_own = is_ui || matches!(path, "/" | "/rc" | "/v2/ui");
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let response = match (is_own, is_read) {
+        (true, true) if is_ui => ui_file(isolate, platform, request, path).await,
+        (true, true) => page(isolate, platform, request, routed).await,
+        (true, false) => other_method(request),
+        (false, _) => info(
             "sse-relay",
             "Streams events as Server-Sent Events.",
             path,
@@ -49,15 +48,16 @@ pub(crate) async fn answer<P: Platform>(
         ),
     };
     let response = pages::with_policy(common_headers(response, "get,head"));
-    if routed.path.starts_with(ui::FOLDER) {
-        return ui::with_policy(response);
+    if is_ui {
+        ui::with_policy(response)
+    } else {
+        response
     }
-    response
 }
 
-fn other_method(request: &Request, method: &Method) -> Response {
+fn other_method(request: &Request) -> Response {
     const METHODS: &str = "GET,HEAD";
-    if method != Method::OPTIONS {
+    if request.method() != Method::OPTIONS {
         return method_not_allowed(request, METHODS);
     }
     let mut response = empty(StatusCode::OK);
@@ -105,7 +105,7 @@ async fn ui_file<P: Platform>(isolate: &Isolate, platform: &P, request: &Request
     match ui::file(path) {
         // The files of one release belong together: none is used without asking whether it still is what it was.
         Some(file) => cached(request, file, "no-cache"),
-        None => info("sse-relay", "", path, request),
+        None => not_found(request),
     }
 }
 
