@@ -26,6 +26,9 @@ const MAX_SCHEMAS: usize = 500;
 /// Most bytes of schemas kept: some times as much in memory, of an isolate's 128 MB.
 const MAX_SCHEMA_BYTES: usize = 4 * 1024 * 1024;
 
+/// What is said of a schema beyond these bounds.
+const TOO_MANY: &str = "Its schema is left out: there are too many to show here.";
+
 /// A stream that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Readable {
@@ -164,8 +167,6 @@ async fn read<P: Platform>(platform: &P, streams: Vec<Readable>) -> (Catalog, bo
         .collect();
     (Catalog { streams }, is_whole)
 }
-
-const TOO_MANY: &str = "Its schema is left out: there are too many to show here.";
 
 fn shape(key: &str, value: Result<Option<Vec<u8>>, PortError>) -> Shape {
     match value {

@@ -360,6 +360,49 @@ fn however_many_schemas_there_are_one_answer_takes_few_subrequests() {
 }
 
 #[test]
+fn schemas_beyond_four_megabytes_are_left_out() {
+    pollster::block_on(async {
+        let world = world("*").await;
+        let memory = &world.1;
+        let titles: Vec<String> = (0..9).map(|n| format!("large/{n}")).collect();
+        let config: Value = titles
+            .iter()
+            .map(|title| (title.replace('/', "."), json!({"schema_title": title})))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        let config = serde_json::value::to_raw_value(&config).unwrap();
+        for title in titles {
+            let schema =
+                json!({"$id": format!("/{title}/1.0.0"), "title": title, "description": "x".repeat(500_000)});
+            let schemas = vec![SchemaFile {
+                title,
+                version: "1.0.0".into(),
+                json: schema.to_string(),
+                yaml: None,
+            }];
+            let publish = RegistryRequest::PublishSchemas {
+                repository: "one".into(),
+                schemas,
+            };
+            memory.ask(publish).await.unwrap();
+        }
+        let publish = RegistryRequest::PublishStreamConfig {
+            if_match: None,
+            config,
+        };
+        memory.ask(publish).await.unwrap();
+        let (_, body) = send(&world, Method::GET, "/?spec", &[]).await;
+        let spec: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(spec["components"]["schemas"].as_object().unwrap().len(), 8);
+        let description = &spec["paths"]["/v2/stream/large.8"]["get"]["description"];
+        assert_eq!(
+            description,
+            "Schema title: large/8\n\nIts schema is left out: there are too many to show here."
+        );
+    });
+}
+
+#[test]
 fn without_a_config_the_description_is_unavailable() {
     pollster::block_on(async {
         let world = world("*").await;
