@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Fault, Problem};
 use crate::node::Node;
-use crate::yaml::{check_json, yaml_to_json};
+use eventstar_yaml::{check_json, yaml_to_json};
 
 /// A link to a link to a link: more is a loop.
 const MAX_LINKS: usize = 8;

@@ -15,16 +15,15 @@ mod node;
 mod options;
 mod order;
 mod text;
-mod yaml;
 
 #[cfg(test)]
 mod tests;
 
 pub use diff::diff;
 pub use error::{Fault, Problem};
+pub use eventstar_yaml::{Malformed, check_json, token, yaml_to_json};
 pub use files::{File, Files, Version, read};
 pub use materialize::{Change, Listed, Repository};
 pub use node::{Node, Object};
 pub use options::{Bounds, Options};
 pub use text::{write_json, write_yaml};
-pub use yaml::{Malformed, check_json, token, yaml_to_json};

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::error::{Fault, Problem};
-use crate::yaml::yaml_to_json;
+use eventstar_yaml::yaml_to_json;
 
 /// 2^53 − 1, the largest integer JavaScript holds exactly.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;

@@ -66,7 +66,8 @@ impl Layer {
             | "eventstar-schema-repository"
             | "eventstar-sse"
             | "eventstar-stream-config"
-            | "eventstar-validation" => Pure,
+            | "eventstar-validation"
+            | "eventstar-yaml" => Pure,
             "eventstar-ports" => Ports,
             "eventstar-delivery"
             | "eventstar-http-api"
