@@ -3,6 +3,7 @@
 //! Every KV value is kept here too, with a mark while KV does not have it yet: so a failed KV write is made good by
 //! the next request of an administrator, and a miss in KV can be answered from here.
 
+mod check;
 mod index;
 mod revisions;
 
@@ -15,7 +16,6 @@ use eventstar_ports::{
     SqlValue, Statement, StoredConfig,
 };
 use eventstar_stream_config::StreamConfigs;
-use eventstar_validation::Schema;
 use futures_util::StreamExt;
 use serde_json::value::RawValue;
 
@@ -23,6 +23,8 @@ use crate::keys;
 use crate::stored::{FORMAT, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode};
 
 pub use revisions::page_title;
+
+use check::check_schemas;
 
 /// Most schemas in one request: each takes four KV writes, and Workers allow 1,000 KV operations an invocation.
 const MAX_SCHEMAS: usize = 100;
@@ -513,39 +515,6 @@ fn document(repository: &str, schema: &SchemaFile, now: Millis) -> Result<Vec<u8
         )));
     }
     Ok(bytes)
-}
-
-fn check_schemas(repository: &str, schemas: &[SchemaFile]) -> Result<(), RegistryError> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if repository.is_empty() || repository.len() > 50 || !repository.chars().all(fits) {
-        return Err(invalid(format!(
-            "'{repository}' is no repository name: use 1 to 50 letters, digits, '-', '_'"
-        )));
-    }
-    if schemas.len() > MAX_SCHEMAS {
-        return Err(invalid(format!(
-            "{} schemas in one request: send at most {MAX_SCHEMAS}",
-            schemas.len()
-        )));
-    }
-    for schema in schemas {
-        let uri = uri_of(schema)?;
-        if semver::Version::parse(&schema.version).is_err() {
-            return Err(invalid(format!(
-                "schema {uri}: '{}' is no version: use x.y.z",
-                schema.version
-            )));
-        }
-        if uri.title() != schema.title {
-            return Err(invalid(format!(
-                "schema {uri}: write the title as {}",
-                uri.title()
-            )));
-        }
-        Schema::compile(&schema.json)
-            .map_err(|error| invalid(format!("schema {uri} cannot be used: {error}")))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
