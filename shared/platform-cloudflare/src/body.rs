@@ -98,22 +98,12 @@ fn read_head(text: String) -> Result<Request<Bytes>, StatusCode> {
     // The values share the text.
     let text = Bytes::from(text);
     let mut lines = text.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line));
-    let mut line = || lines.next();
     let mut read = Request::new(Bytes::new());
     *read.method_mut() =
-        Method::from_bytes(&line().unwrap_or_default()).map_err(|_| StatusCode::BAD_REQUEST)?;
+        Method::from_bytes(&lines.next().unwrap_or_default()).map_err(|_| StatusCode::BAD_REQUEST)?;
     *read.uri_mut() =
-        Uri::from_maybe_shared(line().unwrap_or_default()).map_err(|_| StatusCode::BAD_REQUEST)?;
-    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
-    while let (Some(name), Some(value)) = (line(), line()) {
-        // Values beyond ASCII are legal on the wire; `HeaderValue::from_str` would refuse the whole request.
-        if let (Ok(name), Ok(value)) = (
-            HeaderName::from_bytes(&name),
-            HeaderValue::from_maybe_shared(value),
-        ) {
-            headers.append(name, value);
-        }
-    }
+        Uri::from_maybe_shared(lines.next().unwrap_or_default()).map_err(|_| StatusCode::BAD_REQUEST)?;
+    let headers = header_lines(lines);
     // Cloudflare sets it, whatever the client sent.
     if let Some(address) = headers
         .get("cf-connecting-ip")
@@ -123,6 +113,26 @@ fn read_head(text: String) -> Result<Request<Bytes>, StatusCode> {
     }
     *read.headers_mut() = headers;
     Ok(read)
+}
+
+/// Reads the name and the value of each header, a line each.
+pub(crate) fn read_headers(text: String) -> HeaderMap {
+    let text = Bytes::from(text);
+    header_lines(text.split(|byte| *byte == b'\n').map(|line| text.slice_ref(line)))
+}
+
+fn header_lines(mut lines: impl Iterator<Item = Bytes>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(USUAL_HEADERS);
+    while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
+        // Values beyond ASCII are legal on the wire; `HeaderValue::from_str` would refuse the whole request.
+        if let (Ok(name), Ok(value)) = (
+            HeaderName::from_bytes(&name),
+            HeaderValue::from_maybe_shared(value),
+        ) {
+            headers.append(name, value);
+        }
+    }
+    headers
 }
 
 async fn read_body(stream: &ReadableStream, limit: usize) -> Result<Bytes, JsValue> {
@@ -213,7 +223,7 @@ fn headers(headers: &HeaderMap) -> Result<Headers, JsValue> {
     })
 }
 
-fn write_headers(headers: &HeaderMap) -> Result<Headers, JsValue> {
+pub(crate) fn write_headers(headers: &HeaderMap) -> Result<Headers, JsValue> {
     let written = Headers::new()?;
     for (name, value) in headers {
         written.append(name.as_str(), &String::from_utf8_lossy(value.as_bytes()))?;
@@ -258,6 +268,20 @@ mod tests {
         let request = read_head("GET\nhttp://a.test/".to_owned()).unwrap();
         assert!(request.headers().is_empty());
         assert!(request.extensions().get::<ClientAddress>().is_none());
+    }
+
+    #[test]
+    fn the_headers_of_an_answer_are_read() {
+        let headers = read_headers("content-type\ntext/plain\nlocation\n/a".to_owned());
+        assert_eq!(
+            (headers.len(), &headers["content-type"], &headers["location"]),
+            (
+                2,
+                &HeaderValue::from_static("text/plain"),
+                &HeaderValue::from_static("/a")
+            )
+        );
+        assert!(read_headers(String::new()).is_empty());
     }
 
     #[test]

@@ -47,3 +47,23 @@ export async function ask(stub, method, url, body) {
   const answer = await stub.fetch(url, { method, body });
   return [answer.status, await answer.bytes()];
 }
+
+/**
+ * Asks another server. Resolves to the status, the headers and the body of the answer, or to `undefined` when the body has more
+ * than `limit` bytes; rejects with a `TimeoutError` when that takes longer. The headers are the name and the value of each, a
+ * line each.
+ */
+export async function exchange(url, method, headers, body, milliseconds, limit) {
+  const signal = AbortSignal.timeout(milliseconds);
+  const answer = await fetch(url, { method, headers, body, redirect: "manual", signal });
+  const pieces = [];
+  let size = 0;
+  // Leaving the loop early cancels the body.
+  for await (const piece of answer.body ?? []) {
+    size += piece.length;
+    if (size > limit) return undefined;
+    pieces.push(piece);
+  }
+  const lines = [...answer.headers].flat();
+  return [answer.status, lines.join("\n"), new Uint8Array(await new Blob(pieces).arrayBuffer())];
+}

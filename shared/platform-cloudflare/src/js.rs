@@ -39,6 +39,17 @@ extern "C" {
 
     /// The same; resolves to the status and the bytes of the answer.
     pub(crate) fn ask(stub: &Stub, method: &str, url: &str, body: &JsValue) -> Promise;
+
+    /// Asks another server; `body` is `null` or bytes. Resolves to the status, the headers, a line each, and the bytes of the
+    /// answer, or to `undefined` when those are more than `limit`.
+    pub(crate) fn exchange(
+        url: &str,
+        method: &str,
+        headers: &Headers,
+        body: &JsValue,
+        milliseconds: i32,
+        limit: usize,
+    ) -> Promise;
 }
 
 #[wasm_bindgen(wasm_bindgen = ::worker::wasm_bindgen, js_sys = ::worker::js_sys)]

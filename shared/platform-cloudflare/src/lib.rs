@@ -4,6 +4,7 @@
 
 mod body;
 mod error;
+mod http_client;
 mod js;
 mod objects;
 mod queue;
@@ -25,6 +26,7 @@ use eventstar_ports::{
 use worker::js_sys::{Date, Reflect};
 use worker::{Context, Env, KvStore, State, console_error, console_log, console_warn};
 
+pub use http_client::FetchClient;
 pub use js::MessageBatch;
 pub use objects::{LogObjects, MetricsClient, RegistryClient, serve_object};
 pub use queue::{EventQueue, consume};
@@ -44,6 +46,7 @@ pub struct Cloudflare {
     queue: EventQueue,
     log: LogObjects,
     metrics: MetricsClient,
+    http: FetchClient,
 }
 
 /// What keeps work alive after its answer.
@@ -89,6 +92,7 @@ impl Cloudflare {
             queue: EventQueue(scope.clone()),
             log: LogObjects(scope.clone()),
             metrics: MetricsClient(scope.clone()),
+            http: FetchClient(scope.clone()),
             scope,
         }
     }
@@ -114,6 +118,7 @@ impl Platform for Cloudflare {
     type Queue = EventQueue;
     type Log = LogObjects;
     type Metrics = MetricsClient;
+    type Http = FetchClient;
 
     fn kv(&self) -> &EdgeKv {
         &self.kv
@@ -133,6 +138,10 @@ impl Platform for Cloudflare {
 
     fn metrics(&self) -> &MetricsClient {
         &self.metrics
+    }
+
+    fn http(&self) -> &FetchClient {
+        &self.http
     }
 }
 

@@ -21,6 +21,7 @@ use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling, retry
 use futures_util::Stream;
 
 use crate::MemorySql;
+use crate::http::Servers;
 
 /// When an injected fault strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,7 @@ struct Inner {
     lines: RefCell<Vec<String>>,
     background: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
     faults: RefCell<HashMap<&'static str, Fault>>,
+    servers: Servers,
 }
 
 /// The platform in memory; clones share everything. Time stands still unless a test or a sleep moves it.
@@ -83,7 +85,7 @@ impl Memory {
         self.0.now.set(self.0.now.get() + millis);
     }
 
-    /// Makes every use of `port` (`kv`, `queue`, `log`, `registry`, `metrics`) fail until [`Memory::heal`].
+    /// Makes every use of `port` (`kv`, `queue`, `log`, `registry`, `metrics`, `http`) fail until [`Memory::heal`].
     pub fn fail(&self, port: &'static str, fault: Fault) {
         self.0.faults.borrow_mut().insert(port, fault);
     }
@@ -112,7 +114,7 @@ impl Memory {
     }
 
     /// Counts a use of a port, and lets others run, as a platform does.
-    async fn called(&self) {
+    pub(crate) async fn called(&self) {
         self.0.calls.set(self.0.calls.get() + 1);
         let mut yielded = false;
         poll_fn(|context| {
@@ -123,6 +125,11 @@ impl Memory {
             Poll::Pending
         })
         .await;
+    }
+
+    /// Other servers.
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.0.servers
     }
 
     /// How often KV was read.
@@ -153,7 +160,7 @@ impl Memory {
     }
 
     /// Runs `effect` under the port's fault.
-    fn under<T>(&self, port: &'static str, effect: impl FnOnce() -> T) -> Result<T, PortError> {
+    pub(crate) fn under<T>(&self, port: &'static str, effect: impl FnOnce() -> T) -> Result<T, PortError> {
         let fault = self.0.faults.borrow().get(port).copied();
         match fault {
             Some(Fault::Before) => Err(Fault::Before.error(port)),
@@ -328,6 +335,7 @@ impl Platform for Memory {
     type Queue = Self;
     type Log = Self;
     type Metrics = Self;
+    type Http = Self;
 
     fn kv(&self) -> &Self {
         self
@@ -346,6 +354,10 @@ impl Platform for Memory {
     }
 
     fn metrics(&self) -> &Self {
+        self
+    }
+
+    fn http(&self) -> &Self {
         self
     }
 }

@@ -3,6 +3,7 @@
 //! Instances come and go and share nothing but the store and the database, so the log is followed by polling.
 
 mod http;
+mod http_client;
 mod kv;
 mod outbox;
 mod settings;
@@ -25,6 +26,7 @@ use futures_util::Stream;
 use spin_sdk::wasip3;
 
 pub use self::http::serve;
+pub use http_client::SpinHttp;
 pub use kv::SpinKv;
 pub use outbox::{SpinQueue, drain, drain_soon};
 use settings::Settings;
@@ -68,6 +70,7 @@ impl Platform for Spin {
     type Queue = SpinQueue;
     type Log = SpinLog;
     type Metrics = SqlMetrics<SpinSql>;
+    type Http = SpinHttp;
 
     fn kv(&self) -> &SpinKv {
         &self.kv
@@ -87,6 +90,10 @@ impl Platform for Spin {
 
     fn metrics(&self) -> &SqlMetrics<SpinSql> {
         &self.metrics
+    }
+
+    fn http(&self) -> &SpinHttp {
+        &SpinHttp
     }
 }
 

@@ -21,7 +21,7 @@ pub enum PortErrorKind {
 pub struct PortError {
     /// What went wrong.
     pub kind: PortErrorKind,
-    /// Which port: `kv`, `queue`, `log`, `registry`, `sql`.
+    /// Which port: `kv`, `queue`, `log`, `registry`, `sql`, `http`.
     pub port: &'static str,
     /// The backend's own words.
     pub detail: String,

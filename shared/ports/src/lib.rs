@@ -6,6 +6,7 @@
 
 mod body;
 mod error;
+mod http_client;
 mod metrics;
 mod platform;
 mod registry;
@@ -13,6 +14,7 @@ mod sql;
 
 pub use body::{Body, ByteStream};
 pub use error::{PortError, PortErrorKind};
+pub use http_client::{HttpClient, HttpLimits, http_timeout, http_too_large};
 pub use metrics::{Metrics, Sample};
 pub use platform::{Background, Clock, Config, Diagnostics, Ids, Level, Platform, Timer};
 pub use registry::{

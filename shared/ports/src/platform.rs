@@ -7,7 +7,7 @@ use eventstar_event::json::quote;
 use eventstar_event::time::{Millis, to_iso};
 use serde_json::Value;
 
-use crate::{KeyValue, Metrics, Queue, Registry, StreamLog};
+use crate::{HttpClient, KeyValue, Metrics, Queue, Registry, StreamLog};
 
 /// The time of day.
 pub trait Clock {
@@ -101,6 +101,8 @@ pub trait Platform: Clock + Ids + Timer + Background + Config + Diagnostics + Cl
     type Log: StreamLog;
     /// The metrics.
     type Metrics: Metrics;
+    /// Other servers.
+    type Http: HttpClient;
 
     /// Edge KV.
     fn kv(&self) -> &Self::Kv;
@@ -112,4 +114,6 @@ pub trait Platform: Clock + Ids + Timer + Background + Config + Diagnostics + Cl
     fn stream_log(&self) -> &Self::Log;
     /// The metrics.
     fn metrics(&self) -> &Self::Metrics;
+    /// Other servers.
+    fn http(&self) -> &Self::Http;
 }
