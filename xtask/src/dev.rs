@@ -10,6 +10,7 @@ use eventstar_cli::{Admin, SchemaRepository, StreamConfigFile};
 use serde_json::Value;
 
 use crate::artifacts::{self, Platform};
+use crate::deploy::parse_variable;
 use crate::fixture::Fixture;
 use crate::process::step;
 use crate::project::Project;
@@ -45,6 +46,9 @@ pub(crate) struct Options {
     /// EventStreams' recorded answers.
     #[arg(long, value_name = "FILE", conflicts_with = "stream_config")]
     fixture: Option<PathBuf>,
+    /// A setting of all functions, such as `ERROR_EVENTS_PER_MINUTE=10` (repeatable).
+    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_variable)]
+    variables: Vec<(String, String)>,
     /// Install and build nothing: use what `cargo xtask build` has left.
     #[arg(long)]
     prebuilt: bool,
@@ -166,6 +170,7 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
         tokens: &tokens,
         allowed_streams: &allowed_streams,
         sink: None,
+        variables: &options.variables,
     };
 
     let (signals, signalled) = mpsc::channel();

@@ -39,6 +39,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) allowed_streams: &'a str,
     /// The value of `SINK`, where it is not to be the deployed one.
     pub(crate) sink: Option<&'a str>,
+    /// Further settings; they go before those here.
+    pub(crate) variables: &'a [(String, String)],
 }
 
 impl Launch<'_> {
@@ -47,7 +49,7 @@ impl Launch<'_> {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn settings(&self) -> Vec<(&'static str, String)> {
+    fn settings(&self) -> Vec<(&str, String)> {
         let mut settings = vec![
             ("ADMIN_TOKEN", self.tokens.admin.clone()),
             ("PRODUCER_TOKENS", format!("example={}", self.tokens.producer)),
@@ -56,6 +58,8 @@ impl Launch<'_> {
             ("STREAM_CONFIG_TTL_MS", "1000".to_owned()),
         ];
         settings.extend(self.sink.map(|sink| ("SINK", sink.to_owned())));
+        let further = self.variables.iter();
+        settings.extend(further.map(|(name, value)| (name.as_str(), value.clone())));
         settings
     }
 }
@@ -343,11 +347,23 @@ mod tests {
             tokens: &tokens,
             allowed_streams: "*",
             sink: None,
+            variables: &[],
         };
-        let sink = |launch: &Launch| launch.settings().into_iter().find(|(name, _)| *name == "SINK");
+        let sink = |launch: &Launch| {
+            let mut settings = launch.settings().into_iter();
+            settings.find(|(name, _)| *name == "SINK").map(|(_, value)| value)
+        };
         assert_eq!(sink(&launch), None);
         launch.sink = Some("null");
-        assert_eq!(sink(&launch), Some(("SINK", "null".to_owned())));
+        assert_eq!(sink(&launch), Some("null".to_owned()));
+        let variables = [("STREAM_CONFIG_TTL_MS".to_owned(), "5".to_owned())];
+        launch.variables = &variables;
+        let last = launch.settings().pop();
+        assert_eq!(
+            last,
+            Some(("STREAM_CONFIG_TTL_MS", "5".to_owned())),
+            "the last one counts"
+        );
     }
 
     #[test]

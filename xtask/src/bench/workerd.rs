@@ -111,6 +111,7 @@ fn published_values(
         tokens: &tokens,
         allowed_streams: "*",
         sink: None,
+        variables: &[],
     };
     let mut server = Server::start(project, &launch)?;
     server.wait_until_healthy(&launch.base_url())?;
