@@ -25,6 +25,7 @@ pub mod instance;
 pub mod random;
 pub mod sse;
 pub mod text;
+pub mod upstream;
 
 pub use dev::Dev;
 pub use http::{Answer, Request};

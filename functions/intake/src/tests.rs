@@ -23,6 +23,7 @@ mod production;
 mod requests;
 mod retries;
 mod routes;
+mod upstream;
 
 const SCHEMA: &str = r#"{
     "title": "test", "$id": "/test/1.0.0", "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",

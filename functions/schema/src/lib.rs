@@ -19,7 +19,7 @@ use eventstar_http_api::{
 use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_pages as pages;
 use eventstar_ports::{Platform, PortError};
-use eventstar_stores::{decode, keys, read_through};
+use eventstar_stores::{LatestChecks, decode, keys, read_through};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, VARY};
 use http::{Method, StatusCode};
 
@@ -31,19 +31,21 @@ pub const MAX_BODY_BYTES: usize = 0;
 /// How long what may change is cached: the original's, for listings.
 const SHORT: &str = "public, max-age=60, s-maxage=60";
 
-/// What an isolate keeps between requests: nothing, KV is at hand.
+/// What an isolate keeps between requests: no schemas, KV is at hand.
 #[derive(Default)]
-pub struct Isolate {}
+pub struct Isolate {
+    latest: LatestChecks,
+}
 
 /// Answers a request.
-pub async fn handle<P: Platform>(_isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
+pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
     let path = route("schema", request.uri()).path;
     if path == mediawiki::PATH {
         let response = answered(&request, async || action(&platform, &request).await).await;
         return mediawiki::with_headers(response, &request, "get,head");
     }
     let response = if path == "/repositories" || path.starts_with("/repositories/") {
-        answered(&request, async || get(&platform, &request, path).await).await
+        answered(&request, async || get(isolate, &platform, &request, path).await).await
     } else {
         info("schema", "Schema repositories.", path, &request)
     };
@@ -75,10 +77,10 @@ async fn action<P: Platform>(platform: &P, request: &Request) -> Response {
     .await
 }
 
-async fn get<P: Platform>(platform: &P, request: &Request, path: &str) -> Response {
+async fn get<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, path: &str) -> Response {
     let decoded = decode_segment(path).unwrap_or_default();
     let answer = match Place::of(&decoded) {
-        Some(place) => at(platform, request, &place).await,
+        Some(place) => at(isolate, platform, request, &place).await,
         None => Ok(not_found(request)),
     };
     answer.unwrap_or_else(|port_error| {
@@ -87,7 +89,12 @@ async fn get<P: Platform>(platform: &P, request: &Request, path: &str) -> Respon
     })
 }
 
-async fn at<P: Platform>(platform: &P, request: &Request, place: &Place<'_>) -> Result<Response, PortError> {
+async fn at<P: Platform>(
+    isolate: &Isolate,
+    platform: &P,
+    request: &Request,
+    place: &Place<'_>,
+) -> Result<Response, PortError> {
     match place.segments.as_slice() {
         [] if !place.is_folder && !for_browser(request) => {
             let names = repositories(platform).await?;
@@ -96,6 +103,10 @@ async fn at<P: Platform>(platform: &P, request: &Request, place: &Place<'_>) -> 
         [] | [_] => listing::of_repositories(platform, request, place).await,
         [repository, "jsonschema", file @ ..] => {
             if let Some(uri) = place.version() {
+                if uri.is_latest() {
+                    let key = keys::schema(repository, &uri);
+                    isolate.latest.check_later(platform, [key.as_str()].into_iter());
+                }
                 let found = files::answer(platform, request, repository, &uri, file).await?;
                 if let Some(response) = found {
                     return Ok(response);

@@ -4,6 +4,8 @@ use eventstar_ports::{Body, KeyValueWrite, Registry, RegistryRequest, SchemaFile
 
 use super::*;
 
+mod upstream;
+
 async fn world() -> Memory {
     let memory = Memory::new();
     let file = |version: &str, yaml: Option<&str>| SchemaFile {

@@ -83,6 +83,12 @@ impl fmt::Debug for Host {
 }
 
 impl Cloudflare {
+    /// The platform of one request to a Durable Object.
+    #[must_use]
+    pub fn in_object(env: Env, state: &Rc<State>) -> Self {
+        Self::new(env, Host::object(state))
+    }
+
     pub(crate) fn new(env: Env, host: Host) -> Self {
         let scope = Scope::new(env);
         Self {

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use eventstar_event::Envelope;
-use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Start};
 use eventstar_ports::{
     Body, Metrics, PortError, Published, Registry, RegistryError, RegistryRequest, Sample, StreamLog,
@@ -13,7 +12,7 @@ use eventstar_stores::object_api;
 use futures_util::stream::{self, LocalBoxStream, StreamExt};
 use http::{Request, Response, StatusCode};
 use worker::js_sys::futures::JsFuture;
-use worker::js_sys::{Array, Date, Uint8Array};
+use worker::js_sys::{Array, Uint8Array};
 use worker::wasm_bindgen::JsCast;
 use worker::{State, web_sys};
 
@@ -195,10 +194,10 @@ fn stub(scope: &Scope, namespace: &str, name: &str, port: &'static str) -> Resul
 pub async fn serve_object(
     request: worker::Request,
     state: &Rc<State>,
-    handler: impl AsyncFnOnce(Request<Bytes>, Millis) -> Response<Body>,
+    handler: impl AsyncFnOnce(Request<Bytes>) -> Response<Body>,
 ) -> worker::Result<worker::Response> {
     let answer = match body::request_to_object(request.inner()).await {
-        Ok(request) => handler(request, Date::now() as Millis).await,
+        Ok(request) => handler(request).await,
         Err(status) => body::refusal(status),
     };
     Ok(body::response(answer, &Host::object(state))?.into())

@@ -17,7 +17,9 @@ use eventstar_ports::{
     PortError, PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, Sample, StreamLog,
     Timer,
 };
-use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling, retry_window};
+use eventstar_stores::{
+    SqlLog, SqlMetrics, SqlRegistry, UpstreamMemory, UpstreamRegistry, follow_by_polling, retry_window,
+};
 use futures_util::Stream;
 
 use crate::MemorySql;
@@ -55,6 +57,7 @@ struct Inner {
     background: RefCell<Vec<Pin<Box<dyn Future<Output = ()>>>>>,
     faults: RefCell<HashMap<&'static str, Fault>>,
     servers: Servers,
+    upstreams: RefCell<Rc<UpstreamMemory>>,
 }
 
 /// The platform in memory; clones share everything. Time stands still unless a test or a sleep moves it.
@@ -130,6 +133,11 @@ impl Memory {
     /// Other servers.
     pub(crate) fn servers(&self) -> &Servers {
         &self.0.servers
+    }
+
+    /// Forgets what the registry remembers of its upstreams, as a new instance of it.
+    pub fn forget_upstreams(&self) {
+        self.0.upstreams.take();
     }
 
     /// How often KV was read.
@@ -275,8 +283,10 @@ impl Registry for Memory {
         if fault == Some(Fault::Before) {
             return Err(Fault::Before.error("registry").into());
         }
-        let answer = SqlRegistry::new(self.sql(), self.clone())
-            .ask(request, self.now())
+        let memory = Rc::clone(&self.0.upstreams.borrow());
+        let registry = SqlRegistry::new(self.sql(), self.clone());
+        let answer = UpstreamRegistry::new(registry, self.clone(), &memory)
+            .ask(request)
             .await;
         match fault {
             Some(fault) => Err(fault.error("registry").into()),

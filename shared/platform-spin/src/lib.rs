@@ -21,7 +21,9 @@ use eventstar_ports::{
     Background, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, Published, Registry,
     RegistryError, RegistryRequest, StreamLog, Timer,
 };
-use eventstar_stores::{SqlLog, SqlMetrics, SqlRegistry, follow_by_polling, retry_window};
+use eventstar_stores::{
+    SqlLog, SqlMetrics, SqlRegistry, UpstreamMemory, UpstreamRegistry, follow_by_polling, retry_window,
+};
 use futures_util::Stream;
 use spin_sdk::wasip3;
 
@@ -54,7 +56,9 @@ impl Spin {
     fn with(settings: Rc<Settings>) -> Self {
         Self {
             kv: SpinKv,
-            registry: SpinRegistry,
+            registry: SpinRegistry {
+                settings: Rc::clone(&settings),
+            },
             log: SpinLog {
                 settings: Rc::clone(&settings),
             },
@@ -134,12 +138,23 @@ impl Diagnostics for Spin {
 }
 
 /// The registry, in SQLite: its transactions serialise publishing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SpinRegistry;
+#[derive(Debug, Clone)]
+pub struct SpinRegistry {
+    settings: Rc<Settings>,
+}
+
+thread_local! {
+    /// What this instance remembers of schema upstreams.
+    static UPSTREAMS: Rc<UpstreamMemory> = Rc::default();
+}
 
 impl Registry for SpinRegistry {
     async fn ask(&self, request: RegistryRequest) -> Result<Published, RegistryError> {
-        SqlRegistry::new(SpinSql, SpinKv).ask(request, now()).await
+        let memory = UPSTREAMS.with(Rc::clone);
+        let platform = Spin::with(Rc::clone(&self.settings));
+        UpstreamRegistry::new(SqlRegistry::new(SpinSql, SpinKv), platform, &memory)
+            .ask(request)
+            .await
     }
 }
 

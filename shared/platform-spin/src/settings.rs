@@ -8,7 +8,7 @@ use eventstar_ports::Config;
 use spin_sdk::variables::{self, Error};
 
 /// Every setting a function or this adapter may ask for. Spin names them in lower case.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "ADMIN_TOKEN",
     "ALLOWED_STREAMS",
     "ALLOW_INSECURE_SCHEMAS",
@@ -23,6 +23,7 @@ const NAMES: [&str; 20] = [
     "PRODUCER_TOKENS",
     "REDACTED_PAGES",
     "RETRY_WINDOW_MS",
+    "SCHEMA_UPSTREAM",
     "SINK",
     "SQLITE_SYNCHRONOUS",
     "STREAM_CONFIG_TTL_MS",

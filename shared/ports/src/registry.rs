@@ -72,6 +72,11 @@ pub enum RegistryRequest {
         /// The KV keys.
         keys: Vec<String>,
     },
+    /// Look whether upstreams have newer versions than `latest` under these keys of schemas, at most once a minute for each.
+    Refresh {
+        /// The KV keys.
+        keys: Vec<String>,
+    },
     /// A version of the stream config; the current one for `None`.
     StreamConfig {
         /// The version.
@@ -126,6 +131,10 @@ pub enum Published {
     },
     /// KV values, in the order of the keys.
     Values(Vec<Option<Vec<u8>>>),
+    /// The same where some could not be had; for logs, why.
+    PartialValues(Vec<Result<Option<Vec<u8>>, String>>),
+    /// Newer versions, if there are any, are published.
+    Refreshed,
     /// A stream config, if there is one.
     Config(Option<StoredConfig>),
     /// The history.

@@ -20,6 +20,18 @@ pub fn uri(uri: &SchemaUri) -> String {
     format!("uri/v1{uri}")
 }
 
+/// The schema that a key is of, after its repository where the key names one; `None` for the keys of anything else.
+pub(crate) fn parse_schema(key: &str) -> Option<(Option<&str>, SchemaUri)> {
+    let (repository, uri) = match key.strip_prefix("uri/v1/") {
+        Some(uri) => (None, uri),
+        None => {
+            let (repository, uri) = key.strip_prefix("schema/v1/")?.split_once('/')?;
+            (Some(repository), uri)
+        }
+    };
+    Some((repository, SchemaUri::parse(uri).ok()?))
+}
+
 /// The versions of a title in one repository: a [`crate::VersionsDocument`].
 #[must_use]
 pub fn versions(repository: &str, title: &str) -> String {
@@ -42,4 +54,27 @@ pub fn newest_revision(title: &str) -> String {
 #[must_use]
 pub fn index(repository: &str) -> String {
     format!("index/v1/{repository}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_schemas_are_read_back_and_no_others() {
+        let schema_uri = SchemaUri::parse("/a/b/1.0.0").unwrap();
+        assert_eq!(parse_schema(&uri(&schema_uri)), Some((None, schema_uri.clone())));
+        let key = schema("one", &schema_uri);
+        assert_eq!(parse_schema(&key), Some((Some("one"), schema_uri)));
+        for key in [
+            STREAM_CONFIG,
+            REPOSITORIES,
+            "schema/v1/one",
+            "schema/v1/one/a",
+            &versions("one", "a/b"),
+            &index("one"),
+        ] {
+            assert_eq!(parse_schema(key), None, "{key}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! A host gives SQL, KV and time; everything stored has its form here. Every stored form carries a version.
 
 mod configs;
+mod expiring;
 pub mod keys;
 mod log;
 mod metrics;
@@ -15,6 +16,7 @@ mod registry;
 mod schemas;
 mod settings;
 mod stored;
+mod upstream;
 
 pub use configs::{ConfigCache, Configs};
 pub use log::{SqlLog, retry_window};
@@ -23,11 +25,12 @@ pub use object::{LogObject, registry_object};
 pub use outbox::{OutboxMessage, SqlOutbox};
 pub use poll::follow_by_polling;
 pub use registry::{SqlRegistry, page_title};
-pub use schemas::{SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};
+pub use schemas::{LatestChecks, SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};
 pub use settings::{bad_number, bad_setting, bad_settings};
 pub use stored::{
     FileNote, IndexDocument, RevisionDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode,
 };
+pub use upstream::{UpstreamMemory, UpstreamRegistry};
 
 /// How often a follower hears that nothing happened.
 pub const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Chunk, Frame, LogName, Start};
-use eventstar_ports::{Body, KeyValueWrite, PortError, RegistryError, RegistryRequest, Sql, Timer};
+use eventstar_ports::{Body, KeyValueWrite, Platform, PortError, RegistryError, RegistryRequest, Sql, Timer};
 use futures_channel::mpsc;
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use crate::object_api::{AppendAnswer, parse_start};
 use crate::poll::READ_BYTES;
-use crate::{HEARTBEAT, SqlLog, SqlRegistry};
+use crate::{HEARTBEAT, SqlLog, UpstreamRegistry};
 
 /// Chunks a slow follower may lag behind in memory before it reads from the log again. The chunks are shared.
 const FOLLOWER_QUEUE: usize = 32;
@@ -196,14 +196,12 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> Follower<S, T> {
 }
 
 /// Answers the registry's requests.
-pub async fn registry_object<S: Sql, K: KeyValueWrite>(
-    sql: S,
-    kv: K,
+pub async fn registry_object<S: Sql, K: KeyValueWrite, P: Platform>(
+    registry: UpstreamRegistry<'_, S, K, P>,
     request: http::Request<Bytes>,
-    now: Millis,
 ) -> Response<Body> {
     let answer = match serde_json::from_slice::<RegistryRequest>(request.body()) {
-        Ok(question) => SqlRegistry::new(sql, kv).ask(question, now).await,
+        Ok(question) => registry.ask(question).await,
         Err(error) => Err(RegistryError::Invalid {
             message: format!("not a registry request: {error}"),
         }),

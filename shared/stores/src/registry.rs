@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 use crate::keys;
 use crate::stored::{FORMAT, SchemaDocument, StreamConfigDocument, VersionsDocument, decode, encode};
 
+pub(crate) use check::is_repository_name;
 pub use revisions::page_title;
 
 use check::check_schemas;
@@ -67,7 +68,8 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
     pub async fn ask(&self, request: RegistryRequest, now: Millis) -> Result<Published, RegistryError> {
         match request {
             RegistryRequest::PublishSchemas { repository, schemas } => {
-                let (published, unchanged) = self.publish_schemas(&repository, &schemas, now).await?;
+                let order = [repository.as_str()];
+                let (published, unchanged) = self.publish_schemas(&order, &repository, &schemas, now).await?;
                 Ok(Published::Schemas {
                     published,
                     unchanged,
@@ -128,6 +130,8 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
                 self.flush().await?;
                 Ok(Published::History(self.history().await?))
             }
+            // Without upstreams there is nothing newer anywhere.
+            RegistryRequest::Refresh { .. } => Ok(Published::Refreshed),
             RegistryRequest::Flush => Ok(Published::Flushed {
                 owed: self.flush().await?,
             }),
@@ -146,7 +150,8 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         }
     }
 
-    async fn value(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
+    /// The value that KV has, or is owed, under `key`.
+    pub(crate) async fn value(&self, key: &str) -> Result<Option<Vec<u8>>, PortError> {
         let rows = self
             .query("SELECT value FROM registry_kv WHERE key = ?", vec![key.into()])
             .await?;
@@ -172,8 +177,22 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         ))
     }
 
+    /// Publishes schemas into one of the repositories of `order`; those that are new take their places in that order.
+    pub(crate) async fn publish_fetched(
+        &self,
+        order: &[&str],
+        repository: &str,
+        schemas: &[SchemaFile],
+        now: Millis,
+    ) -> Result<(), RegistryError> {
+        self.publish_schemas(order, repository, schemas, now).await?;
+        self.flush().await?;
+        Ok(())
+    }
+
     async fn publish_schemas(
         &self,
+        order: &[&str],
         repository: &str,
         schemas: &[SchemaFile],
         now: Millis,
@@ -182,7 +201,7 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         for _ in 0..MAX_TRIES {
             let mut statements = vec![self.next_revision().await?];
             let unchanged = self
-                .plan_schemas(repository, schemas, now, &mut statements)
+                .plan_schemas(order, repository, schemas, now, &mut statements)
                 .await?;
             if statements.len() == 1 {
                 return Ok((0, unchanged));
@@ -198,9 +217,35 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         })
     }
 
+    /// Adds the writes for the repositories of `order` that are new; returns all in lookup order.
+    async fn plan_repositories(
+        &self,
+        order: &[&str],
+        statements: &mut Vec<Statement>,
+    ) -> Result<Vec<String>, PortError> {
+        let mut repositories = self.repositories().await?;
+        let known = repositories.len();
+        for name in order {
+            if !repositories.iter().any(|known| known == name) {
+                let position = repositories.len() as u64;
+                statements.push(Statement::new(
+                    "INSERT INTO registry_repository (name, position) VALUES (?, ?)",
+                    vec![(*name).into(), position.into()],
+                ));
+                repositories.push((*name).to_owned());
+            }
+        }
+        if repositories.len() > known {
+            let names = encode(keys::REPOSITORIES, &repositories)?;
+            statements.push(upsert(keys::REPOSITORIES, names));
+        }
+        Ok(repositories)
+    }
+
     /// Adds the writes for all schemas that are new; returns how many are there already.
     async fn plan_schemas(
         &self,
+        order: &[&str],
         repository: &str,
         schemas: &[SchemaFile],
         now: Millis,
@@ -219,19 +264,7 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         if by_title.is_empty() {
             return Ok(known.unchanged);
         }
-        let mut repositories = self.repositories().await?;
-        if !repositories.iter().any(|name| name == repository) {
-            let position = repositories.len() as u64;
-            repositories.push(repository.to_owned());
-            statements.push(Statement::new(
-                "INSERT INTO registry_repository (name, position) VALUES (?, ?)",
-                vec![repository.into(), position.into()],
-            ));
-            statements.push(upsert(
-                keys::REPOSITORIES,
-                encode(keys::REPOSITORIES, &repositories)?,
-            ));
-        }
+        let repositories = self.plan_repositories(order, statements).await?;
         let before: Vec<&str> = repositories
             .iter()
             .map(String::as_str)

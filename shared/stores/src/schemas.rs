@@ -1,7 +1,7 @@
 //! Compiled schemas, cached in the isolate.
 //!
 //! A published version never changes, so it never expires. `latest` lives 60 s, and that a schema is unknown is
-//! remembered for 5 s. Nothing of one request is awaited by another: a request that finds nothing in the
+//! remembered for at most 5 s. Nothing of one request is awaited by another: a request that finds nothing in the
 //! cache loads for itself, and within one request the caller loads each schema once.
 
 use std::cell::{Cell, RefCell};
@@ -10,11 +10,15 @@ use std::rc::Rc;
 
 use eventstar_event::SchemaUri;
 use eventstar_event::time::Millis;
-use eventstar_ports::{KeyValue, Platform, PortError, Published, Registry, RegistryError, RegistryRequest};
+use eventstar_ports::{
+    KeyValue, Level, Platform, PortError, Published, Registry, RegistryError, RegistryRequest,
+};
 use eventstar_validation::Schema;
 
+use crate::expiring::Expiring;
 use crate::keys;
 use crate::stored::{SchemaDocument, decode};
+use crate::upstream::has_upstreams;
 
 /// Most schemas cached; a compiled one takes some tens of kilobytes of an isolate's 128 MB.
 const MAX_CACHED: usize = 512;
@@ -22,8 +26,9 @@ const MAX_CACHED: usize = 512;
 /// How long `latest` is taken to be what it was, in milliseconds.
 const LATEST_LIFE: Millis = 60_000;
 
-/// How long an unknown or broken schema is taken to be so, in milliseconds.
-const MISS_LIFE: Millis = 5_000;
+/// How long an unknown or broken schema is taken to be so, in milliseconds: with the second that the registry takes an
+/// upstream to lack it, five seconds.
+const MISS_LIFE: Millis = 4_000;
 
 /// What a schema URI leads to.
 #[derive(Debug, Clone)]
@@ -52,6 +57,7 @@ pub struct SchemaCache {
     uses: Cell<u64>,
     hits: Cell<u64>,
     misses: Cell<u64>,
+    latest: LatestChecks,
 }
 
 impl SchemaCache {
@@ -125,6 +131,10 @@ pub async fn load_schemas<P: Platform>(
     }
     let keys: Vec<String> = cold.iter().map(|(_, uri)| keys::uri(uri)).collect();
     let values = read_many_through(platform, &keys).await;
+    let latest = cold.iter().zip(&keys).filter(|((_, uri), _)| uri.is_latest());
+    cache
+        .latest
+        .check_later(platform, latest.map(|(_, key)| key.as_str()));
     for (((place, uri), key), value) in cold.into_iter().zip(&keys).zip(values) {
         let lookup = value.and_then(|value| compiled(platform, key, value));
         if let Ok(lookup) = &lookup {
@@ -170,7 +180,7 @@ pub async fn read_many_through<P: Platform>(
     platform: &P,
     keys: &[String],
 ) -> Vec<Result<Option<Vec<u8>>, PortError>> {
-    let mut values = match platform.kv().get_many(keys).await {
+    let values = match platform.kv().get_many(keys).await {
         Ok(values) => values,
         Err(_) => vec![None; keys.len()],
     };
@@ -183,25 +193,60 @@ pub async fn read_many_through<P: Platform>(
     if missing.is_empty() {
         return values.into_iter().map(Ok).collect();
     }
-    let missing_count = missing.len();
-    let looked_up = platform
-        .registry()
-        .ask(RegistryRequest::Lookup { keys: missing })
-        .await;
-    let error = match looked_up {
-        Ok(Published::Values(found)) if found.len() == missing_count => {
-            let mut found = found.into_iter();
-            for value in values.iter_mut().filter(|value| value.is_none()) {
-                *value = found.next().flatten();
-            }
-            return values.into_iter().map(Ok).collect();
+    let mut found = look_up(platform, missing).await.into_iter();
+    values
+        .into_iter()
+        .map(|value| match value {
+            Some(value) => Ok(Some(value)),
+            None => found.next().unwrap_or(Ok(None)),
+        })
+        .collect()
+}
+
+/// The registry's values under `keys`, in their order.
+async fn look_up<P: Platform>(platform: &P, keys: Vec<String>) -> Vec<Result<Option<Vec<u8>>, PortError>> {
+    let count = keys.len();
+    let error = match platform.registry().ask(RegistryRequest::Lookup { keys }).await {
+        Ok(Published::Values(found)) if found.len() == count => return found.into_iter().map(Ok).collect(),
+        Ok(Published::PartialValues(found)) if found.len() == count => {
+            let unavailable = |detail| PortError::unavailable("registry", detail);
+            return found
+                .into_iter()
+                .map(|found| found.map_err(unavailable))
+                .collect();
         }
         Ok(other) => PortError::corrupt("registry", format!("{other:?} is no answer to a lookup")),
         Err(RegistryError::Unavailable { detail }) => PortError::unavailable("registry", detail),
         Err(error) => PortError::corrupt("registry", error.to_string()),
     };
-    let values = values.into_iter();
-    values
-        .map(|value| value.map_or_else(|| Err(error.clone()), |value| Ok(Some(value))))
-        .collect()
+    vec![Err(error); count]
+}
+
+/// Which `latest` this isolate has had compared with the upstreams of late.
+#[derive(Debug, Default)]
+pub struct LatestChecks(Expiring<()>);
+
+impl LatestChecks {
+    /// Has `latest` under `keys` compared with what upstreams have, where there are any, after the answer.
+    pub fn check_later<'k, P: Platform>(&self, platform: &P, keys: impl Iterator<Item = &'k str>) {
+        if !has_upstreams(platform) {
+            return;
+        }
+        let now = platform.now();
+        let keys: Vec<String> = keys
+            .filter(|key| self.0.get(key, now).is_none())
+            .map(str::to_owned)
+            .collect();
+        if keys.is_empty() {
+            return;
+        }
+        keys.iter().for_each(|key| self.0.put(key, (), now, LATEST_LIFE));
+        let later = platform.clone();
+        platform.spawn(async move {
+            if let Err(error) = later.registry().ask(RegistryRequest::Refresh { keys }).await {
+                let detail = format!("upstreams were not asked for newer schemas: {error}");
+                later.log(Level::Warn, &detail);
+            }
+        });
+    }
 }

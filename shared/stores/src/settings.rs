@@ -6,6 +6,7 @@ use eventstar_ports::Config;
 
 use crate::configs::{MAX_TTL, ttl};
 use crate::log::{MAX_RETRY_WINDOW, retry_window};
+use crate::upstream::bad_upstreams;
 
 /// Longest part of a setting that is repeated, in characters.
 const MAX_SHOWN: usize = 100;
@@ -25,7 +26,9 @@ pub fn bad_settings(config: &impl Config) -> Vec<String> {
         ),
         bad_number(config, "STREAM_CONFIG_TTL_MS", 0..=MAX_TTL, ttl(config)),
     ];
-    numbers.into_iter().chain([flag]).flatten().collect()
+    let mut found: Vec<String> = numbers.into_iter().chain([flag]).flatten().collect();
+    found.extend(bad_upstreams(config));
+    found
 }
 
 /// What is wrong with a setting that must be a whole number in `range`, where it is set and is not; `used` is the number
@@ -70,6 +73,11 @@ mod tests {
                 Some(": 86400000 is used until"),
             ),
             ("ALLOW_INSECURE_SCHEMAS", "false", None),
+            (
+                "SCHEMA_UPSTREAM",
+                "primary=http://a.org",
+                Some("no schema is fetched for it until"),
+            ),
             (
                 "ALLOW_INSECURE_SCHEMAS",
                 "yes",

@@ -24,6 +24,6 @@ impl DurableObject for StreamLogObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        serve_object(request, &self.state, |request, _now| self.log.handle(request)).await
+        serve_object(request, &self.state, |request| self.log.handle(request)).await
     }
 }

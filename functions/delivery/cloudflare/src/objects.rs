@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use eventstar_platform_cloudflare::{DoSql, EdgeKv, serve_object};
-use eventstar_stores::{metrics_object, registry_object};
+use eventstar_platform_cloudflare::{Cloudflare, DoSql, EdgeKv, serve_object};
+use eventstar_stores::{SqlRegistry, UpstreamMemory, UpstreamRegistry, metrics_object, registry_object};
 // `durable_object` expands to paths that start at `wasm_bindgen`.
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
 
@@ -12,6 +12,7 @@ use worker::{DurableObject, Env, Request, Response, Result, State, durable_objec
 pub struct RegistryObject {
     state: Rc<State>,
     env: Env,
+    upstreams: UpstreamMemory,
 }
 
 impl DurableObject for RegistryObject {
@@ -19,15 +20,15 @@ impl DurableObject for RegistryObject {
         Self {
             state: Rc::new(state),
             env,
+            upstreams: UpstreamMemory::default(),
         }
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let (sql, kv) = (DoSql::new(&self.state), EdgeKv::new(self.env.clone()));
-        serve_object(request, &self.state, |request, now| {
-            registry_object(sql, kv, request, now)
-        })
-        .await
+        let registry = SqlRegistry::new(DoSql::new(&self.state), EdgeKv::new(self.env.clone()));
+        let platform = Cloudflare::in_object(self.env.clone(), &self.state);
+        let registry = UpstreamRegistry::new(registry, platform, &self.upstreams);
+        serve_object(request, &self.state, |request| registry_object(registry, request)).await
     }
 }
 
@@ -46,6 +47,6 @@ impl DurableObject for MetricsObject {
 
     async fn fetch(&self, request: Request) -> Result<Response> {
         let sql = DoSql::new(&self.state);
-        serve_object(request, &self.state, |request, _now| metrics_object(sql, request)).await
+        serve_object(request, &self.state, |request| metrics_object(sql, request)).await
     }
 }

@@ -9,6 +9,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::*;
 use crate::object_api::{append_request, append_result, follow_request, registry_request, registry_result};
+use crate::{SqlRegistry, UpstreamMemory};
 
 /// A timer that never rings.
 #[derive(Clone)]
@@ -172,7 +173,10 @@ fn the_registry_answers_through_its_object() {
     pollster::block_on(async {
         let memory = eventstar_platform_memory::Memory::new();
         let question = registry_request(&RegistryRequest::StreamConfigHistory);
-        let answer = registry_object(memory.sql(), memory, question, 1).await;
+        let upstreams = UpstreamMemory::default();
+        let registry = SqlRegistry::new(memory.sql(), memory.clone());
+        let registry = UpstreamRegistry::new(registry, memory, &upstreams);
+        let answer = registry_object(registry, question).await;
         let status = answer.status();
         let Body::Full(body) = answer.into_body() else {
             panic!("streams")

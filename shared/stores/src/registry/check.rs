@@ -5,9 +5,13 @@ use eventstar_validation::Schema;
 
 use super::{MAX_SCHEMAS, invalid, uri_of};
 
-pub(super) fn check_schemas(repository: &str, schemas: &[SchemaFile]) -> Result<(), RegistryError> {
+pub(crate) fn is_repository_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if repository.is_empty() || repository.len() > 50 || !repository.chars().all(fits) {
+    !name.is_empty() && name.len() <= 50 && name.chars().all(fits)
+}
+
+pub(super) fn check_schemas(repository: &str, schemas: &[SchemaFile]) -> Result<(), RegistryError> {
+    if !is_repository_name(repository) {
         return Err(invalid(format!(
             "'{repository}' is no repository name: use 1 to 50 letters, digits, '-', '_'"
         )));
