@@ -140,6 +140,31 @@ fn a_schema_of_an_upstream_is_used_and_served_and_outlives_the_upstream() {
 }
 
 #[test]
+fn latest_moves_with_the_upstream_after_an_answer() {
+    let upstream = Upstream::start();
+    let origin = upstream.origin().to_owned();
+    upstream.give("/schemas/up/thing/latest", &yaml("/up/thing/1.1.0"));
+    let state = StateDir::new("moving-upstream");
+    let latest = |server: &Dev| {
+        let path = format!("{REPOSITORY}/up/thing/latest.yaml");
+        server.instance.get(&path).expect(200).text()
+    };
+    let server = dev(&state, &origin, &origin);
+    assert_eq!(latest(&server), yaml("/up/thing/1.1.0"));
+    server.kill();
+
+    // What was compared in the last minute is forgotten by the restart.
+    upstream.give("/schemas/up/thing/latest", &yaml("/up/thing/1.2.0"));
+    let server = dev(&state, &origin, &origin);
+    assert_eq!(
+        latest(&server),
+        yaml("/up/thing/1.1.0"),
+        "nobody waits for the upstream"
+    );
+    comes_into_force("the newer version", || latest(&server) == yaml("/up/thing/1.2.0"));
+}
+
+#[test]
 fn nothing_else_waits_for_an_upstream_that_is_slow() {
     let upstream = Upstream::start();
     let origin = upstream.origin().to_owned();
