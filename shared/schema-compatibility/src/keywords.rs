@@ -1,5 +1,6 @@
 //! Keywords that no draft of JSON Schema has. Validators ignore them without a word: a misspelt `maxLength` is none.
 
+use eventstar_validation::keywords::{MAPS, SCHEMAS};
 use serde_json::{Map, Value};
 
 use crate::schema::token;
@@ -71,35 +72,6 @@ const KNOWN: [&str; 65] = [
     "uniqueItems",
     "version",
     "writeOnly",
-];
-
-/// Keywords whose value is a map from name to schema.
-const MAPS: [&str; 6] = [
-    "properties",
-    "patternProperties",
-    "definitions",
-    "$defs",
-    "dependencies",
-    "dependentSchemas",
-];
-
-/// Keywords whose value is a schema, or an array of schemas.
-const SCHEMAS: [&str; 15] = [
-    "items",
-    "prefixItems",
-    "additionalItems",
-    "unevaluatedItems",
-    "additionalProperties",
-    "unevaluatedProperties",
-    "contains",
-    "propertyNames",
-    "not",
-    "if",
-    "then",
-    "else",
-    "allOf",
-    "anyOf",
-    "oneOf",
 ];
 
 /// Names further from a keyword than this many edits are not taken for it.

@@ -6,34 +6,7 @@
 
 use serde_json::{Map, Value};
 
-/// Keywords whose value is a map from name to schema.
-const MAPS: &[&str] = &[
-    "properties",
-    "patternProperties",
-    "definitions",
-    "$defs",
-    "dependencies",
-    "dependentSchemas",
-];
-
-/// Keywords whose value is a schema, or an array of schemas.
-const SCHEMAS: &[&str] = &[
-    "items",
-    "prefixItems",
-    "additionalItems",
-    "unevaluatedItems",
-    "additionalProperties",
-    "unevaluatedProperties",
-    "contains",
-    "propertyNames",
-    "not",
-    "if",
-    "then",
-    "else",
-    "allOf",
-    "anyOf",
-    "oneOf",
-];
+use crate::keywords::{MAPS, SCHEMAS};
 
 /// Keywords that say where a schema is, not what it accepts.
 const IDENTITY: &[&str] = &["$id", "$schema", "$anchor", "id"];

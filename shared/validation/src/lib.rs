@@ -10,6 +10,7 @@ mod ajv;
 mod clean;
 mod defaults;
 mod formats;
+pub mod keywords;
 mod order;
 mod path;
 mod schema;
