@@ -79,11 +79,14 @@ impl Arguments {
     /// # Errors
     /// What kept it from being done; what a check found is no error, but the exit code.
     pub fn run(self) -> Result<ExitCode> {
-        let (out, log) = (&mut io::stdout(), &mut io::stderr());
+        self.run_on(&mut io::stdout(), &mut io::stderr())
+    }
+
+    pub(crate) fn run_on(self, out: &mut dyn Write, log: &mut dyn Write) -> Result<ExitCode> {
         match self.command {
-            Command::Schema(SchemaCommand::Check(command)) => return command.run(out),
+            Command::Schema(SchemaCommand::Check(command)) => return command.run(out, log),
             Command::Schema(SchemaCommand::Publish(command)) => command.run(out, log)?,
-            Command::Schema(SchemaCommand::Repository(command)) => return command.run(out),
+            Command::Schema(SchemaCommand::Repository(command)) => return command.run(out, log),
             Command::Stream(command) => return command.run(out, log),
             Command::Validate(command) => return command.run(out, log),
             Command::Completions(command) => command.run(out),

@@ -10,6 +10,7 @@ mod import;
 mod lint;
 mod place;
 mod progress;
+mod remote;
 mod schema;
 mod schema_check;
 mod schema_publish;
@@ -18,11 +19,9 @@ mod stream_command;
 mod stream_config;
 mod target;
 mod validate;
+mod workspace;
 
 pub use admin::{Admin, PublishedSchemas, PublishedStreams};
 pub use arguments::Arguments;
-pub use schema_check::{
-    Compatibility, CounterExample, Format, Problem, Report, Severity, Status, check_schemas,
-};
 pub use schema_repository::{SchemaRepository, SchemaVersion};
 pub use stream_config::StreamConfigFile;

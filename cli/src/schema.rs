@@ -1,7 +1,6 @@
 //! `eventstar schema …`: what keeps a schema repository materialized.
 
 mod git;
-mod workspace;
 
 #[cfg(test)]
 mod tests;
@@ -15,10 +14,12 @@ use clap::{Args, Subcommand};
 use eventstar_schema_repository::{diff, write_json, write_yaml};
 
 use git::Git;
-use workspace::{Edit, Workspace};
 
-/// The exit code of a dry run that found something to write.
-const NEEDS_MATERIALIZING: u8 = 4;
+use crate::remote::{RemoteOptions, RemoteSchemas};
+use crate::workspace::{Edit, Workspace};
+
+/// The exit code where something has to be written.
+pub(crate) const NEEDS_MATERIALIZING: u8 = 4;
 
 /// The commands of a schema repository with `.jsonschema-tools.yaml`.
 #[derive(Debug, Subcommand)]
@@ -62,12 +63,16 @@ pub(crate) enum RepositoryCommand {
         /// As JSON, not YAML.
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        remote: RemoteOptions,
         /// The schema.
         file: PathBuf,
     },
     /// Shows what materializing FILE would change since VERSION.
     #[command(after_help = "Example: eventstar schema diff jsonschema/page/view/current.yaml 1.0.0")]
     Diff {
+        #[command(flatten)]
+        remote: RemoteOptions,
         /// The file that is edited by hand.
         file: PathBuf,
         /// A materialized version [default: the one before].
@@ -100,16 +105,39 @@ pub(crate) struct How {
     /// Overwrites a version that exists with other content.
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    remote: RemoteOptions,
 }
 
 impl RepositoryCommand {
-    /// Runs the command. What was asked for goes to `out`.
-    pub(crate) fn run(self, out: &mut dyn Write) -> Result<ExitCode> {
+    /// Runs the command. What was asked for goes to `out`, warnings to `log`.
+    pub(crate) fn run(self, out: &mut dyn Write, log: &mut dyn Write) -> Result<ExitCode> {
+        let remote = RemoteSchemas::new(self.remote());
+        let done = self.run_with(&remote, out);
+        remote.show_warnings(log)?;
+        done
+    }
+
+    fn remote(&self) -> &RemoteOptions {
+        const NONE: &RemoteOptions = &RemoteOptions {
+            offline: true,
+            cache: None,
+        };
+        match self {
+            Self::Materialize { how, .. }
+            | Self::MaterializeModified { how, .. }
+            | Self::MaterializeAll { how, .. } => &how.remote,
+            Self::Dereference { remote, .. } | Self::Diff { remote, .. } => remote,
+            Self::List { .. } | Self::InstallGitHook { .. } => NONE,
+        }
+    }
+
+    fn run_with(self, remote: &RemoteSchemas, out: &mut dyn Write) -> Result<ExitCode> {
         match self {
             Self::Materialize { how, files } => {
                 let mut edits = Vec::new();
                 for file in &files {
-                    let workspace = Workspace::of_file(file)?;
+                    let workspace = Workspace::of_file(file, remote)?;
                     let path = workspace.path_of(file)?;
                     for edit in workspace.plan(&[path], how.force)? {
                         if !edits.contains(&edit) {
@@ -120,7 +148,7 @@ impl RepositoryCommand {
                 how.apply(&edits, out)
             }
             Self::MaterializeAll { how, dir } => {
-                let workspace = Workspace::open(&dir)?;
+                let workspace = Workspace::open(&dir, remote)?;
                 let paths = workspace.repository()?.current_paths();
                 if paths.is_empty() {
                     bail!("{}: no {}", workspace.base().display(), workspace.current_file());
@@ -133,7 +161,7 @@ impl RepositoryCommand {
                 no_git_add,
                 dir,
             } => {
-                let workspace = Workspace::open(&dir)?;
+                let workspace = Workspace::open(&dir, remote)?;
                 let git = Git::of(workspace.base())?;
                 let mut paths = Vec::new();
                 for file in git.modified(staged)? {
@@ -146,13 +174,13 @@ impl RepositoryCommand {
                 }
                 let edits = workspace.plan(&paths, how.force)?;
                 let code = how.apply(&edits, out)?;
-                if !how.dry_run && !no_git_add && workspace.should_git_add() {
+                if !how.dry_run && !no_git_add && workspace.options().should_git_add {
                     git.add(edits.iter().map(|edit| edit.path.as_path()))?;
                 }
                 Ok(code)
             }
-            Self::Dereference { json, file } => {
-                let workspace = Workspace::of_file(&file)?;
+            Self::Dereference { json, file, .. } => {
+                let workspace = Workspace::of_file(&file, remote)?;
                 let path = workspace.path_of(&file)?;
                 let schema = workspace
                     .repository()?
@@ -165,9 +193,9 @@ impl RepositoryCommand {
                 }
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Diff { file, version } => show_diff(&file, version, out),
+            Self::Diff { file, version, .. } => show_diff(&file, version, remote, out),
             Self::List { dir } => {
-                let workspace = Workspace::open(&dir)?;
+                let workspace = Workspace::open(&dir, remote)?;
                 for listed in workspace
                     .repository()?
                     .list()
@@ -189,7 +217,7 @@ impl RepositoryCommand {
                 Ok(ExitCode::SUCCESS)
             }
             Self::InstallGitHook { force, dir } => {
-                let workspace = Workspace::open(&dir)?;
+                let workspace = Workspace::open(&dir, remote)?;
                 let hook = Git::of(workspace.base())?.install_hook(workspace.root(), force)?;
                 writeln!(out, "{}: materializes before every commit", hook.display())?;
                 Ok(ExitCode::SUCCESS)
@@ -218,8 +246,13 @@ impl How {
     }
 }
 
-fn show_diff(file: &Path, version: Option<String>, out: &mut dyn Write) -> Result<ExitCode> {
-    let workspace = Workspace::of_file(file)?;
+fn show_diff(
+    file: &Path,
+    version: Option<String>,
+    remote: &RemoteSchemas,
+    out: &mut dyn Write,
+) -> Result<ExitCode> {
+    let workspace = Workspace::of_file(file, remote)?;
     let path = workspace.path_of(file)?;
     let repository = workspace.repository()?;
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);

@@ -4,32 +4,35 @@ mod command;
 mod config;
 mod folder;
 mod lines;
+mod materialized;
 mod report;
 mod structure;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use clap::ValueEnum;
 use eventstar_schema_compatibility::{
     Case, Direction, Fault, Incompatibility, Policy, Versions, compare, counter_example, robustness,
     unknown_keywords,
 };
 use eventstar_validation::{Schema, SchemaError, errors_text};
-use serde_json::Value;
 
 pub(crate) use command::SchemaCheck;
-pub use report::{CounterExample, Format, Problem, Report, Severity, Status};
+pub(crate) use report::{CounterExample, Format, Problem, Report, Severity, Status};
 
 use config::Config;
 use folder::{Folder, Listing, Read, folders, text_of};
+use materialized::materialized;
 use structure::structure;
 
+use crate::remote::RemoteSchemas;
 use crate::schema_repository::Number;
+use crate::workspace::Workspace;
 
 /// Which events must stay good within a major version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Compatibility {
+pub(crate) enum Compatibility {
     /// Events of the old version are events of the new one, and keep the members consumers read.
     Backward,
     /// Events of the new version are events of the old one.
@@ -60,39 +63,51 @@ impl Compatibility {
 ///
 /// # Errors
 /// Where there is no repository, or its configuration cannot be read. What is wrong with schemas is in the report.
-pub fn check_schemas(dir: &Path, compatibility: Compatibility) -> Result<Report> {
-    let config = Config::read(dir)?;
+pub(crate) fn check_schemas(
+    dir: &Path,
+    compatibility: Compatibility,
+    remote: &RemoteSchemas,
+) -> Result<Report> {
+    let workspace = Workspace::open(dir, remote)?;
+    let config = Config::of(&workspace)?;
     let (folders, mut problems) = folders(&config.base, &config);
     if folders.is_empty() && problems.is_empty() {
         bail!(
             "{}: no schemas (`{}` or `x.y.z` files)",
             config.base.display(),
-            config.file()
+            config.current_file
         );
     }
     let policy = compatibility.policy();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let per_thread = folders.len().div_ceil(threads).max(1);
-    let checked: Vec<Checked> = std::thread::scope(|scope| {
-        let workers: Vec<_> = folders
-            .chunks(per_thread)
-            .map(|part| {
-                scope.spawn(|| {
-                    part.iter()
-                        .map(|one| check_folder(one, &config, policy))
-                        .collect()
-                })
-            })
-            .collect();
-        let done: Vec<Vec<Checked>> = workers
-            .into_iter()
-            .filter_map(|worker| worker.join().ok())
-            .collect();
-        done.into_iter().flatten().collect()
+    let check_part = |part: &[Listing]| -> Result<Vec<Checked>> {
+        let repository = workspace.repository()?;
+        let folders = part.iter().map(|listing| {
+            let mut checked = Checked::default();
+            let folder = Folder::read(listing, &config, &mut checked.problems);
+            if folder.entries.is_empty() {
+                return checked;
+            }
+            checked.problems.extend(structure(&folder, &config));
+            let found = materialized(&folder, &config, &workspace, &repository);
+            checked.problems.extend(found);
+            checked.versions(&folder, &config, policy);
+            checked
+        });
+        Ok(folders.collect())
+    };
+    let done: Vec<Result<Vec<Checked>>> = std::thread::scope(|scope| {
+        let parts = folders.chunks(per_thread);
+        let workers: Vec<_> = parts.map(|part| scope.spawn(|| check_part(part))).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
+            worker
+                .join()
+                .unwrap_or_else(|_| Err(anyhow!("a part of the check ended early")))
+        };
+        workers.into_iter().map(join).collect()
     });
-    if checked.len() != folders.len() {
-        bail!("a part of the check ended early");
-    }
+    let checked: Vec<Vec<Checked>> = done.into_iter().collect::<Result<_>>()?;
     let mut report = Report {
         status: Status::Ok,
         policy: compatibility.name(),
@@ -102,7 +117,7 @@ pub fn check_schemas(dir: &Path, compatibility: Compatibility) -> Result<Report>
         skipped: 0,
         problems: Vec::new(),
     };
-    for folder in checked {
+    for folder in checked.into_iter().flatten() {
         report.versions += folder.versions;
         report.compared += folder.compared;
         report.skipped += folder.skipped;
@@ -160,61 +175,56 @@ impl Checked {
             self.problems.push(problem.at(&read.text, &fault.pointer));
         }
     }
+
+    /// Judges the versions of a folder, each by itself and against the one before.
+    fn versions(&mut self, folder: &Folder, config: &Config, policy: Policy) {
+        let versions: Vec<Version<'_>> = folder
+            .versions()
+            .into_iter()
+            .filter_map(|number| {
+                let (name, read) = folder.version(&text_of(number), config)?;
+                Some(Version {
+                    number,
+                    path: folder.path.join(name),
+                    read,
+                    compiled: Schema::compile(&read.json),
+                })
+            })
+            .collect();
+        self.versions = versions.len();
+        for version in &versions {
+            let faults = robustness(&version.read.schema, version.compiled.as_ref(), config.bounds);
+            self.faults(faults, &version.path, version.read, config);
+        }
+        // What is materialized of it is judged already; a misspelt word is best found before.
+        if let Some(read) = folder.file(&config.current_file)
+            && !versions.iter().any(|version| version.id() == id(read))
+        {
+            let path = folder.path.join(&config.current_file);
+            self.faults(unknown_keywords(&read.schema), &path, read, config);
+        }
+        let next_major = versions.last().map_or(1, |last| major(last) + 1);
+        for (old, new) in versions.iter().zip(versions.iter().skip(1)) {
+            if major(old) != major(new) {
+                continue;
+            }
+            self.compared += 1;
+            for found in compare(&old.read.schema, &new.read.schema) {
+                if !found.breaks(policy) {
+                    continue;
+                }
+                if config.skips(new.id(), Case::Compatibility) {
+                    self.skipped += 1;
+                    continue;
+                }
+                self.problems.push(incompatibility(&found, old, new, next_major));
+            }
+        }
+    }
 }
 
 fn id(read: &Read) -> &str {
-    read.schema.get("$id").and_then(Value::as_str).unwrap_or_default()
-}
-
-fn check_folder(listing: &Listing, config: &Config, policy: Policy) -> Checked {
-    let mut checked = Checked::default();
-    let folder = Folder::read(listing, &mut checked.problems);
-    checked.problems.extend(structure(&folder, config));
-    let versions: Vec<Version<'_>> = folder
-        .versions()
-        .into_iter()
-        .filter_map(|number| {
-            let (name, read) = folder.version(&text_of(number), config)?;
-            Some(Version {
-                number,
-                path: folder.path.join(name),
-                read,
-                compiled: Schema::compile(&read.json),
-            })
-        })
-        .collect();
-    checked.versions = versions.len();
-    for version in &versions {
-        let faults = robustness(&version.read.schema, version.compiled.as_ref(), config.bounds);
-        checked.faults(faults, &version.path, version.read, config);
-    }
-    // What is materialized of it is judged already; a misspelt word is best found before.
-    if let Some(read) = folder.file(&config.file())
-        && !versions.iter().any(|version| version.id() == id(read))
-    {
-        let path = folder.path.join(config.file());
-        checked.faults(unknown_keywords(&read.schema), &path, read, config);
-    }
-    let next_major = versions.last().map_or(1, |last| major(last) + 1);
-    for (old, new) in versions.iter().zip(versions.iter().skip(1)) {
-        if major(old) != major(new) {
-            continue;
-        }
-        checked.compared += 1;
-        for found in compare(&old.read.schema, &new.read.schema) {
-            if !found.breaks(policy) {
-                continue;
-            }
-            if config.skips(new.id(), Case::Compatibility) {
-                checked.skipped += 1;
-                continue;
-            }
-            checked
-                .problems
-                .push(incompatibility(&found, old, new, next_major));
-        }
-    }
-    checked
+    read.id().unwrap_or_default()
 }
 
 fn major(version: &Version<'_>) -> u64 {

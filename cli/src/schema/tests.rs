@@ -30,7 +30,11 @@ impl Fixture {
     fn all(&self, dry_run: bool, force: bool) -> Result<(ExitCode, String)> {
         let dir = self.0.path().to_owned();
         run(RepositoryCommand::MaterializeAll {
-            how: How { dry_run, force },
+            how: How {
+                dry_run,
+                force,
+                remote: offline(),
+            },
             dir,
         })
     }
@@ -47,9 +51,16 @@ impl Fixture {
     }
 }
 
+fn offline() -> RemoteOptions {
+    RemoteOptions {
+        offline: true,
+        cache: Some("none".into()),
+    }
+}
+
 fn run(command: RepositoryCommand) -> Result<(ExitCode, String)> {
     let mut out = Vec::new();
-    let code = command.run(&mut out)?;
+    let code = command.run(&mut out, &mut Vec::new())?;
     Ok((code, String::from_utf8(out).unwrap()))
 }
 
@@ -126,6 +137,7 @@ fn list_diff_and_dereference_show_what_is_there() {
     assert_eq!(said, "page/view: 1.0.0 (current: 1.1.0)\n");
     let file = fixture.path("jsonschema/page/view/current.yaml");
     let (_, said) = run(RepositoryCommand::Diff {
+        remote: offline(),
         file: file.clone(),
         version: None,
     })
@@ -136,12 +148,18 @@ fn list_diff_and_dereference_show_what_is_there() {
     );
     assert!(
         run(RepositoryCommand::Diff {
+            remote: offline(),
             file: file.clone(),
             version: Some("9.0.0".to_owned())
         })
         .is_err()
     );
-    let (_, said) = run(RepositoryCommand::Dereference { json: true, file }).unwrap();
+    let (_, said) = run(RepositoryCommand::Dereference {
+        json: true,
+        remote: offline(),
+        file,
+    })
+    .unwrap();
     assert!(said.starts_with("{\n  \"title\": \"page/view\",\n"), "{said}");
 }
 
@@ -159,6 +177,7 @@ fn what_is_staged_is_materialized_and_staged_by_the_hook() {
     let how = || How {
         dry_run: false,
         force: false,
+        remote: offline(),
     };
     assert_eq!(run(modified(how())).unwrap().1, "nothing to materialize\n");
     fixture.git(&["add", "."]);

@@ -8,11 +8,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::{Compatibility, Format, Status, check_schemas};
+use crate::remote::{RemoteOptions, RemoteSchemas};
+use crate::schema::NEEDS_MATERIALIZING;
 
-/// The exit code of a check whose problems materializing mends.
-const NEEDS_MATERIALIZING: u8 = 4;
-
-/// Checks the schema repository in DIR: its files, its schemas, and whether versions are compatible.
+/// Checks the schema repository in DIR: its files, its schemas, whether versions are compatible, and whether the current
+/// ones are materialized.
 ///
 /// Exits with 0 where all is well, 4 where materializing mends what is wrong, 1 otherwise.
 #[derive(Debug, Args)]
@@ -27,15 +27,20 @@ pub(crate) struct SchemaCheck {
     /// How to write the report.
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
+    #[command(flatten)]
+    remote: RemoteOptions,
     /// The folder of `.jsonschema-tools.yaml`, or the base folder of the schemas.
     #[arg(default_value = ".")]
     dir: PathBuf,
 }
 
 impl SchemaCheck {
-    /// Writes the report to `out`.
-    pub(crate) fn run(&self, out: &mut dyn Write) -> Result<ExitCode> {
-        let report = check_schemas(&self.dir, self.policy)?;
+    /// Writes the report to `out`, warnings to `log`.
+    pub(crate) fn run(&self, out: &mut dyn Write, log: &mut dyn Write) -> Result<ExitCode> {
+        let remote = RemoteSchemas::new(&self.remote);
+        let report = check_schemas(&self.dir, self.policy, &remote);
+        remote.show_warnings(log)?;
+        let report = report?;
         report.write(self.format, out)?;
         Ok(match report.status {
             Status::Ok => ExitCode::SUCCESS,

@@ -33,6 +33,19 @@ pub(super) struct Read {
     pub(super) schema: Value,
 }
 
+impl Read {
+    /// What the schema calls itself by.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.schema.get("$id").and_then(Value::as_str)
+    }
+
+    /// The version in that.
+    pub(super) fn version(&self) -> Option<Number> {
+        let (version, _) = version_file(self.id()?.rsplit('/').next()?)?;
+        Some(version)
+    }
+}
+
 /// The names of one folder that matter.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -74,8 +87,7 @@ pub(super) fn folders(base: &Path, config: &Config) -> (Vec<Listing>, Vec<Proble
         {
             let inner = path.join(&name);
             if !inner.is_dir() {
-                let relative = format!("{title}/{name}");
-                if matters(&name, config) && !config.is_ignored(&relative) {
+                if matters(&name, config) {
                     files.push(name);
                 }
             } else if depth == MAX_DEPTH {
@@ -128,10 +140,15 @@ pub(super) fn split(name: &str) -> (&str, &str) {
 }
 
 impl Folder {
-    /// Reads the files of a folder.
-    pub(super) fn read(listing: &Listing, problems: &mut Vec<Problem>) -> Self {
+    /// Reads the files of a folder, save for those to be left alone.
+    pub(super) fn read(listing: &Listing, config: &Config, problems: &mut Vec<Problem>) -> Self {
         let Listing { title, path, names } = listing;
-        let entries = names
+        let mut folder = Self {
+            title: title.clone(),
+            path: path.clone(),
+            entries: BTreeMap::new(),
+        };
+        folder.entries = names
             .iter()
             .map(|name| {
                 let file = path.join(name);
@@ -142,11 +159,13 @@ impl Folder {
                 (name.clone(), entry)
             })
             .collect();
-        Self {
-            title: title.clone(),
-            path: path.clone(),
-            entries,
-        }
+        let is_ignored = |name: &&String| {
+            let read = folder.target(name).and_then(|name| folder.file(name));
+            read.is_some_and(|read| config.is_ignored(read.id().unwrap_or_default()))
+        };
+        let ignored: Vec<String> = folder.entries.keys().filter(is_ignored).cloned().collect();
+        folder.entries.retain(|name, _| !ignored.contains(name));
+        folder
     }
 
     /// The versions, least first.

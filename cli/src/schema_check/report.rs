@@ -11,7 +11,7 @@ use super::lines::line_of;
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     Human,
     /// One JSON object.
@@ -23,7 +23,7 @@ pub enum Format {
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Severity {
+pub(crate) enum Severity {
     /// Someone must decide.
     Error,
     /// Materializing mends it.
@@ -33,7 +33,7 @@ pub enum Severity {
 /// What a check comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Status {
+pub(crate) enum Status {
     /// Nothing is wrong.
     Ok,
     /// Materializing mends all that is wrong.
@@ -44,43 +44,43 @@ pub enum Status {
 
 /// An event that one version accepts and the other refuses.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CounterExample {
+pub(crate) struct CounterExample {
     /// The version that accepts it.
-    pub accepted_by: String,
+    pub(crate) accepted_by: String,
     /// The version that refuses it.
-    pub refused_by: String,
+    pub(crate) refused_by: String,
     /// The event; `None` where none was found.
-    pub event: Option<Value>,
+    pub(crate) event: Option<Value>,
     /// Why it is refused.
-    pub refusal: Option<String>,
+    pub(crate) refusal: Option<String>,
 }
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// How bad it is.
-    pub severity: Severity,
+    pub(crate) severity: Severity,
     /// The rule that is broken; those with a `schema-` name may be skipped in `.jsonschema-tools.yaml`.
-    pub rule: &'static str,
+    pub(crate) rule: &'static str,
     /// The kind of incompatibility.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub change: Option<&'static str>,
+    pub(crate) change: Option<&'static str>,
     /// The file.
-    pub file: String,
+    pub(crate) file: String,
     /// The line, from 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// JSON pointer into the file, or into the version before for what is gone.
-    pub pointer: String,
+    pub(crate) pointer: String,
     /// What is wrong.
-    pub message: String,
+    pub(crate) message: String,
     /// What to do about it.
-    pub fix: String,
+    pub(crate) fix: String,
     /// The version an incompatible change calls for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub calls_for: Option<String>,
+    pub(crate) calls_for: Option<String>,
     /// What shows an incompatibility.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub counter_example: Option<CounterExample>,
+    pub(crate) counter_example: Option<CounterExample>,
 }
 
 impl Problem {
@@ -124,21 +124,21 @@ impl Problem {
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub(crate) struct Report {
     /// What it comes to.
-    pub status: Status,
+    pub(crate) status: Status,
     /// The compatibility policy.
-    pub policy: &'static str,
+    pub(crate) policy: &'static str,
     /// How many schemas there are.
-    pub schemas: usize,
+    pub(crate) schemas: usize,
     /// How many versions.
-    pub versions: usize,
+    pub(crate) versions: usize,
     /// How many pairs of versions were compared.
-    pub compared: usize,
+    pub(crate) compared: usize,
     /// How many problems are in the skip list.
-    pub skipped: usize,
+    pub(crate) skipped: usize,
     /// The problems, by file.
-    pub problems: Vec<Problem>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Report {
@@ -146,7 +146,7 @@ impl Report {
     ///
     /// # Errors
     /// What writing gives.
-    pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    pub(crate) fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
         match format {
             Format::Human => self.human(out),
             Format::Json => {

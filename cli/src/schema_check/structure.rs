@@ -1,15 +1,14 @@
 //! Which files a schema must have, and what they must be called: the structure rules of `jsonschema-tools`.
 //!
 //! Source: jsonschema-tools 1.2, `lib/tests/structure.js`. A copy that says the same as the file a name should lead to
-//! is as good as a link. Whether a version is what `current.yaml` materializes to is not judged here, only whether there
-//! is such a version.
+//! is as good as a link.
 
 use serde_json::Value;
 
 use super::config::Config;
 use super::folder::{Entry, Folder, Read, split, text_of};
 use super::report::{Problem, Severity};
-use crate::schema_repository::{Number, version_file};
+use crate::schema_repository::Number;
 
 const MATERIALIZE: &str = "materialize the schema";
 
@@ -39,7 +38,7 @@ pub(super) fn structure(folder: &Folder, config: &Config) -> Vec<Problem> {
                 found.push(
                     Severity::Error,
                     "structure-current-is-greatest",
-                    &config.file(),
+                    &config.current_file,
                     message,
                     fix,
                 );
@@ -49,7 +48,7 @@ pub(super) fn structure(folder: &Folder, config: &Config) -> Vec<Problem> {
                 found.push(
                     Severity::Materialize,
                     "structure-current-is-materialized",
-                    &config.file(),
+                    &config.current_file,
                     message,
                     MATERIALIZE,
                 );
@@ -106,8 +105,8 @@ impl Found<'_> {
                 fix,
             );
         }
-        let name = config.file();
-        let read = match folder.entries.get(&name) {
+        let name = &config.current_file;
+        let read = match folder.entries.get(name) {
             Some(Entry::Read(read)) => read,
             Some(_) => return None,
             None => {
@@ -115,14 +114,14 @@ impl Found<'_> {
                 self.push(
                     Severity::Error,
                     "structure-current-exists",
-                    &name,
+                    name,
                     "missing".to_owned(),
                     fix,
                 );
                 return None;
             }
         };
-        let version = id(read).and_then(|id| version_file(id.rsplit('/').next()?));
+        let version = read.version();
         if version.is_none() {
             let fix = format!(
                 "write `$id: /{}/1.0.0`, with the version to materialize",
@@ -131,14 +130,14 @@ impl Found<'_> {
             let message = "`$id` ends with no version".to_owned();
             self.push_at(
                 "structure-id-matches-directory",
-                &name,
+                name,
                 read,
                 "/$id",
                 message,
                 &fix,
             );
         }
-        version.map(|(version, _)| version)
+        version
     }
 
     /// `title` and `$id`.
@@ -156,7 +155,7 @@ impl Found<'_> {
                 "make them equal",
             );
         }
-        let Some(own) = id(read) else {
+        let Some(own) = read.id() else {
             let message = "`$id` is missing".to_owned();
             let fix = format!("write `$id: /{title}/`, followed by the version");
             self.push_at("structure-id-matches-directory", name, read, "", message, &fix);
@@ -274,8 +273,4 @@ impl Found<'_> {
         };
         self.push(severity, rule, name, message, fix);
     }
-}
-
-fn id(read: &Read) -> Option<&str> {
-    read.schema.get("$id").and_then(Value::as_str)
 }

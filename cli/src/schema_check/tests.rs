@@ -1,6 +1,20 @@
 use std::fs;
 
+use serde_json::Value;
+
 use super::*;
+use crate::remote::RemoteOptions;
+
+fn check_schemas(dir: &Path, compatibility: Compatibility) -> Result<Report> {
+    super::check_schemas(dir, compatibility, &offline())
+}
+
+fn offline() -> RemoteSchemas {
+    RemoteSchemas::new(&RemoteOptions {
+        offline: true,
+        cache: Some("none".into()),
+    })
+}
 
 /// A schema of nothing but strings.
 fn schema(title: &str, version: &str) -> String {
@@ -158,13 +172,19 @@ fn each_structure_rule_finds_its_problem() {
             "current.yaml",
             Some(&other_title),
             Status::Failed,
-            &["current.yaml structure-title-matches-directory"],
+            &[
+                "current.yaml structure-title-matches-directory",
+                "1.10.0.yaml structure-current-is-materialized",
+            ],
         ),
         (
             "current.yaml",
             Some(&other_id),
             Status::Failed,
-            &["current.yaml structure-id-matches-directory"],
+            &[
+                "current.yaml structure-id-matches-directory",
+                "1.10.0.yaml structure-current-is-materialized",
+            ],
         ),
         (
             "current.yaml",
@@ -211,9 +231,45 @@ fn content_types_must_be_there_and_say_the_same() {
         found,
         [
             "a/1.0.0.json structure-content-types",
-            "a/1.1.0.json structure-content-types-equal"
+            "a/1.1.0.json structure-content-types-equal",
+            "a/1.1.0.json structure-current-is-materialized"
         ]
     );
+}
+
+#[test]
+fn a_version_that_is_not_what_the_edited_file_materializes_to_is_shown_by_the_place() {
+    let edited = schema("a", "1.0.0") + "  b:\n    $ref: '#/properties/a'\n";
+    let version = schema("a", "1.0.0") + "  b:\n    type: boolean\n";
+    let mut files = vec![
+        (
+            ".jsonschema-tools.yaml",
+            "shouldSymlinkExtensionless: false\nshouldSymlinkLatest: false\ncontentTypes: [yaml]\n",
+        ),
+        ("a/current.yaml", &edited),
+        ("a/1.0.0.yaml", &version),
+    ];
+    let dir = repository(&files);
+    let report = check_schemas(dir.path(), Compatibility::Full).unwrap();
+    assert_eq!(report.status, Status::NeedsMaterializing);
+    let [problem] = report.problems.as_slice() else {
+        panic!("{:?}", report.problems)
+    };
+    assert!(problem.file.ends_with("a/1.0.0.yaml"), "{problem:?}");
+    assert_eq!(
+        (problem.line, problem.pointer.as_str()),
+        (8, "/properties/b/type")
+    );
+
+    // The order of members and the layout of the text do not count.
+    let same = "{$id: /a/1.0.0, title: a, type: object, properties: {b: {type: string}, a: {type: string}}}";
+    files[2].1 = same;
+    assert_eq!(problems(&files), (Status::Ok, Vec::new()));
+
+    let cyclic = schema("a", "1.0.0") + "  b:\n    $ref: '#'\n";
+    files[1].1 = &cyclic;
+    let rule = "a/current.yaml structure-current-materializes".to_owned();
+    assert_eq!(problems(&files), (Status::Failed, vec![rule]));
 }
 
 #[cfg(unix)]
@@ -256,24 +312,32 @@ fn what_is_no_repository_is_refused() {
     let broken = repository(&[(".jsonschema-tools.yaml", "skipSchemaTestCases: {'(': [x]}\n")]);
     assert!(refusal(broken.path()).contains("/skipSchemaTestCases: not a regular expression"));
     let nowhere = repository(&[(".jsonschema-tools.yaml", "schemaBasePath: x\n")]);
-    assert!(refusal(nowhere.path()).contains("/schemaBasePath is no folder"));
+    assert!(refusal(nowhere.path()).contains("no such folder (schemaBasePath)"));
+    let misspelt = repository(&[(".jsonschema-tools.yaml", "contentType: [yaml]\n")]);
+    assert!(refusal(misspelt.path()).contains("unknown option contentType"));
 }
 
 #[test]
-fn ignored_files_are_left_alone() {
-    let report = |ignored: &str| {
+fn schemas_that_are_ignored_by_their_id_are_left_alone() {
+    let found = |ignored: &str| {
         let config = format!("contentTypes: [yaml]\nignoreSchemas: [{ignored}]\n");
-        let dir = repository(&[
+        problems(&[
             (".jsonschema-tools.yaml", &config),
-            ("a/1.0.0.yaml", "x: ["),
-            ("b/1.0.0.yaml", "x: ["),
-        ]);
-        check_schemas(dir.path(), Compatibility::Full)
-            .unwrap()
-            .problems
-            .len()
+            ("a/current.yaml", &schema("a", "1.0.0")),
+            ("a/1.0.0.yaml", &schema("a", "1.0.0").replace("string", "strnig")),
+            ("a/1.0.0", "1.0.0.yaml"),
+            ("b/1.0.0.yaml", &schema("b", "1.0.0")),
+        ])
+        .1
     };
-    assert!(report("'^a/'") < report(""));
+    assert_eq!(
+        found("'^/a/'")
+            .iter()
+            .filter(|found| found.starts_with("a/"))
+            .count(),
+        0
+    );
+    assert!(found("'^/b/', '^a'").iter().all(|found| found.starts_with("a/")));
 }
 
 /// `UPDATE_GOLDEN=1` writes the goldens anew.
@@ -374,10 +438,11 @@ fn any_narrowing_of_a_real_schema_is_found_and_shown() {
     if !dir.is_dir() {
         return;
     }
-    let config = Config::read(dir).unwrap();
+    let remote = offline();
+    let config = Config::of(&Workspace::open(dir, &remote).unwrap()).unwrap();
     let (mut tried, mut unshown) = (0, Vec::new());
     for listing in folders(&config.base, &config).0 {
-        let folder = Folder::read(&listing, &mut Vec::new());
+        let folder = Folder::read(&listing, &config, &mut Vec::new());
         let greatest = text_of(*folder.versions().last().unwrap());
         let old = &folder.version(&greatest, &config).unwrap().1.schema;
         let old_compiled = Schema::compile(&old.to_string()).unwrap();

@@ -4,66 +4,107 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::error::{Fault, Problem};
-use crate::files::{Files, file_version, in_folder, read, split};
+use crate::files::{Files, file_version, in_folder, read, remote, split};
 use crate::node::{Node, Object, join};
+use crate::remote::{Remote, is_url, resolve};
 
-/// A document: which of the bases, and the path in it.
-type Place = (usize, String);
+/// A reference that comes after this many others, each led to by the one before, is refused: a server can answer with
+/// ever new ones.
+const MAX_ACTIVE: usize = 64;
+
+/// Most values of a schema. The largest known has some 600.
+const MAX_SIZE: u64 = 1_000_000;
+
+/// A document: a path in one of the bases, or the URL it was read from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Place {
+    File(usize, String),
+    Url(String),
+}
+
+impl Place {
+    fn name(&self) -> &str {
+        match self {
+            Self::File(_, name) | Self::Url(name) => name,
+        }
+    }
+}
 
 /// Materializes the current schema of a folder, where it has the version that is asked for.
 pub(crate) type Materialize<'a> = dyn Fn(&str, &str) -> Option<Result<Node, Fault>> + 'a;
 
-/// Documents of one or more bases, with what has been resolved of them.
-pub(crate) struct Resolver<'a> {
-    bases: &'a [Files],
+/// Where documents are looked for.
+pub(crate) struct Sources<'a, R> {
+    /// The own files, then those of other repositories.
+    pub(crate) bases: &'a [Files],
+    /// URLs of repositories on other servers, without a slash at the end.
+    pub(crate) urls: &'a [String],
+    pub(crate) remote: &'a R,
+    pub(crate) materialize: &'a Materialize<'a>,
+}
+
+/// Resolves documents, and keeps what has been resolved of them.
+pub(crate) struct Resolver<'a, R> {
+    sources: Sources<'a, R>,
     documents: RefCell<HashMap<Place, Node>>,
     resolved: RefCell<HashMap<(Place, String), Node>>,
     active: RefCell<Vec<(Place, String)>>,
-    materialize: &'a Materialize<'a>,
 }
 
-impl<'a> Resolver<'a> {
-    pub(crate) fn new(bases: &'a [Files], materialize: &'a Materialize<'a>) -> Self {
+impl<'a, R: Remote> Resolver<'a, R> {
+    pub(crate) fn new(sources: Sources<'a, R>) -> Self {
         Self {
-            bases,
+            sources,
             documents: RefCell::default(),
             resolved: RefCell::default(),
             active: RefCell::default(),
-            materialize,
         }
     }
 
     /// The document at a path of the first base, without any `$ref`.
     pub(crate) fn document(&self, path: &str) -> Result<Node, Fault> {
-        let place = (0, path.to_owned());
-        let root = self.read(&place)?;
-        self.target(&place, "", &root, path, "")
-    }
-
-    fn read(&self, place: &Place) -> Result<Node, Fault> {
-        if let Some(document) = self.documents.borrow().get(place) {
-            return Ok(document.clone());
+        let place = Place::File(0, path.to_owned());
+        let root = self.read(0, path)?;
+        let document = self.target(&place, "", &root, path, "", "")?;
+        if document.size(&mut HashMap::new()) > MAX_SIZE {
+            return Err(Fault::new(path, "", Problem::TooLarge(MAX_SIZE)));
         }
-        let files = self
-            .bases
-            .get(place.0)
-            .ok_or_else(|| Fault::new(&place.1, "", Problem::Missing))?;
-        let document = read(files, &place.1)?;
-        self.documents
-            .borrow_mut()
-            .insert(place.clone(), document.clone());
         Ok(document)
     }
 
-    /// Resolves what stands at `pointer` of a document.
-    fn target(&self, place: &Place, pointer: &str, node: &Node, file: &str, at: &str) -> Result<Node, Fault> {
+    /// The document at a path of a base.
+    fn read(&self, base: usize, path: &str) -> Result<Node, Fault> {
+        let place = Place::File(base, path.to_owned());
+        if let Some(document) = self.documents.borrow().get(&place) {
+            return Ok(document.clone());
+        }
+        let files = self.sources.bases.get(base);
+        let document = read(files.ok_or_else(|| Fault::new(path, "", Problem::Missing))?, path)?;
+        self.documents.borrow_mut().insert(place, document.clone());
+        Ok(document)
+    }
+
+    /// Resolves what stands at `pointer` of a document. The reference that leads there stands at `at` of `file`.
+    fn target(
+        &self,
+        place: &Place,
+        pointer: &str,
+        node: &Node,
+        file: &str,
+        at: &str,
+        reference: &str,
+    ) -> Result<Node, Fault> {
         let key = (place.clone(), pointer.to_owned());
+        if self.active.borrow().len() > MAX_ACTIVE {
+            let problem = Problem::TooManyRefs(reference.to_owned(), MAX_ACTIVE);
+            return Err(Fault::new(file, at, problem));
+        }
         let cycle = {
             let active = self.active.borrow();
             active.iter().position(|other| *other == key).map(|start| {
                 let steps = active.iter().skip(start).chain([&key]);
                 let steps: Vec<_> = steps
-                    .map(|((_, path), pointer)| format!("{path}#{pointer}"))
+                    .map(|(place, pointer)| format!("{}#{pointer}", place.name()))
                     .collect();
                 steps.join(" → ")
             })
@@ -129,31 +170,26 @@ impl<'a> Resolver<'a> {
     }
 
     fn reference(&self, place: &Place, at: &str, uri: &str) -> Result<Node, Fault> {
-        let fault = |problem| Fault::new(place.1.as_str(), join(at, "$ref"), problem);
+        let at = join(at, "$ref");
+        let fault = |problem| Fault::new(place.name(), at.as_str(), problem);
         let unknown = |why: &str| fault(Problem::UnknownRef(uri.to_owned(), why.to_owned()));
-        if uri.contains("://") {
-            return Err(fault(Problem::RemoteRef(uri.to_owned())));
-        }
         let (path, fragment) = uri.split_once('#').unwrap_or((uri, ""));
         if !fragment.is_empty() && !fragment.starts_with('/') {
             return Err(unknown(
                 ": a fragment is a JSON pointer, such as `#/properties/x`",
             ));
         }
-        let (target, root) = if path.is_empty() || path == "./" {
-            (place.clone(), self.read(place)?)
-        } else {
-            let folder = if path.starts_with('/') {
-                ""
-            } else {
-                split(&place.1).0
-            };
-            let path = normalize(folder, path).ok_or_else(|| fault(Problem::OutsideRef(uri.to_owned())))?;
-            match self.find(place.0, &path)? {
-                Some(found) => found,
-                None => return Err(unknown(&format!(": there is no {path} in the repository"))),
-            }
-        };
+        let (target, root) = self.find(place, path).map_err(|missed| match missed {
+            Missed::Fault(fault) => fault,
+            Missed::Nothing(why) => unknown(&why),
+            Missed::Outside => fault(Problem::OutsideRef(uri.to_owned())),
+            Missed::UnknownScheme => fault(Problem::UnknownScheme(uri.to_owned())),
+            Missed::Unavailable { url, why } => fault(Problem::Unavailable {
+                reference: uri.to_owned(),
+                url,
+                why,
+            }),
+        })?;
         let steps: Option<Vec<String>> = fragment.split('/').skip(1).map(unescape).collect();
         let steps = steps.ok_or_else(|| unknown(": the fragment is not percent-encoded UTF-8"))?;
         let mut node = root;
@@ -168,7 +204,7 @@ impl<'a> Resolver<'a> {
                 pointer = join(&pointer, step);
             } else if node.get("$ref").and_then(Node::as_str).is_some() {
                 // The pointer goes on through another reference.
-                let mut node = self.target(&target, &pointer, &node, &place.1, at)?;
+                let mut node = self.target(&target, &pointer, &node, place.name(), &at, uri)?;
                 for step in steps.iter().skip(index) {
                     node = node
                         .get(step)
@@ -180,38 +216,109 @@ impl<'a> Resolver<'a> {
                 return Err(unknown(&format!(": {step} is missing there")));
             }
         }
-        self.target(&target, &pointer, &node, &place.1, &join(at, "$ref"))
+        self.target(&target, &pointer, &node, place.name(), &at, uri)
     }
 
-    /// The document that a path names, in the first base that has it; the own base comes first.
-    fn find(&self, own: usize, path: &str) -> Result<Option<(Place, Node)>, Fault> {
-        let others = (0..self.bases.len()).filter(|base| *base != own);
+    /// The document that a path or a URL in the document at `place` names.
+    fn find(&self, place: &Place, path: &str) -> Result<(Place, Node), Missed> {
+        match place {
+            _ if is_url(path) => self.fetch(path),
+            _ if path.contains("://") => Err(Missed::UnknownScheme),
+            Place::File(base, own) if path.is_empty() || path == "./" => {
+                Ok((place.clone(), self.read(*base, own)?))
+            }
+            Place::Url(url) if path.is_empty() || path == "./" => self.fetch(url),
+            Place::Url(url) => {
+                let url = resolve(self.sources.urls, url, path);
+                self.fetch(&url.ok_or_else(|| Missed::Nothing(": it is no reference".to_owned()))?)
+            }
+            Place::File(base, own) => {
+                let folder = if path.starts_with('/') { "" } else { split(own).0 };
+                let path = normalize(folder, path).ok_or(Missed::Outside)?;
+                self.find_path(*base, &path)
+            }
+        }
+    }
+
+    /// The document at a path of the first base that has it. The own base comes first, other servers last.
+    fn find_path(&self, own: usize, path: &str) -> Result<(Place, Node), Missed> {
+        let others = (0..self.sources.bases.len()).filter(|base| *base != own);
         for base in std::iter::once(own).chain(others) {
-            for extension in ["", ".yaml", ".json", ".yml"] {
-                let place = (base, format!("{path}{extension}"));
-                if self
-                    .bases
-                    .get(base)
-                    .is_some_and(|files| files.contains_key(&place.1))
-                {
-                    let document = self.read(&place)?;
-                    return Ok(Some((place, document)));
+            for extension in EXTENSIONS {
+                let path = format!("{path}{extension}");
+                let has_it = |files: &Files| files.contains_key(&path);
+                if self.sources.bases.get(base).is_some_and(has_it) {
+                    let document = self.read(base, &path)?;
+                    return Ok((Place::File(base, path), document));
                 }
             }
         }
         let (folder, name) = split(path);
         let version = file_version(name).map(crate::files::show_version);
-        match version.and_then(|version| (self.materialize)(folder, &version)) {
-            Some(document) => {
-                let place = (0, in_folder(folder, name));
-                let document = document?;
+        if let Some(document) = version.and_then(|version| (self.sources.materialize)(folder, &version)) {
+            let place = Place::File(0, in_folder(folder, name));
+            let document = document?;
+            self.documents
+                .borrow_mut()
+                .insert(place.clone(), document.clone());
+            return Ok((place, document));
+        }
+        for base in self.sources.urls {
+            match self.fetch(&format!("{base}/{path}")) {
+                Err(Missed::Nothing(_)) => {}
+                found => return found,
+            }
+        }
+        let servers: String = self
+            .sources
+            .urls
+            .iter()
+            .map(|url| format!(", nor at {url}"))
+            .collect();
+        Err(Missed::Nothing(format!(
+            ": there is no {path} in the repository{servers}"
+        )))
+    }
+
+    /// The document at a URL, or at that with an extension.
+    fn fetch(&self, url: &str) -> Result<(Place, Node), Missed> {
+        for extension in EXTENSIONS {
+            let url = format!("{url}{extension}");
+            let place = Place::Url(url.clone());
+            if let Some(document) = self.documents.borrow().get(&place) {
+                return Ok((place, document.clone()));
+            }
+            let unavailable = |why| Missed::Unavailable {
+                url: url.clone(),
+                why,
+            };
+            if let Some(text) = self.sources.remote.read(&url).map_err(unavailable)? {
+                let document = remote(&url, &text).map_err(unavailable)?;
                 self.documents
                     .borrow_mut()
                     .insert(place.clone(), document.clone());
-                Ok(Some((place, document)))
+                return Ok((place, document));
             }
-            None => Ok(None),
         }
+        Err(Missed::Nothing(format!(": there is no {url}")))
+    }
+}
+
+/// Schemas are named without extension, and their files may have one.
+const EXTENSIONS: [&str; 4] = ["", ".yaml", ".json", ".yml"];
+
+/// Why a reference leads to no document.
+enum Missed {
+    Nothing(String),
+    Outside,
+    UnknownScheme,
+    Unavailable { url: String, why: String },
+    Fault(Fault),
+}
+
+impl From<Fault> for Missed {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
 }
 

@@ -34,11 +34,27 @@ pub enum Problem {
     /// A reference to a file that leaves the repository.
     #[error("$ref {0} leads out of the repository: name a schema by its path below the base")]
     OutsideRef(String),
-    /// A reference to another server.
+    /// A reference by a scheme that schemas are not read by.
+    #[error("$ref {0} is neither a path nor a URL of http or https")]
+    UnknownScheme(String),
+    /// A reference to a document of another server that cannot be had.
+    #[error("$ref {reference}: {url} cannot be had: {why}")]
+    Unavailable {
+        /// The reference.
+        reference: String,
+        /// Where it leads.
+        url: String,
+        /// The reason, as a fragment of a sentence.
+        why: String,
+    },
+    /// A reference to a reference to a reference.
+    #[error("$ref {0} is the last of {1} that lead to each other: name what they lead to")]
+    TooManyRefs(String, usize),
+    /// A schema that becomes huge when its references are written out.
     #[error(
-        "$ref {0} is remote: schemas are read from this machine only; check the repository out and name its folder in schemaBaseUris"
+        "has more than {0} values when every $ref is written out: write fewer of them, or split the schema"
     )]
-    RemoteRef(String),
+    TooLarge(u64),
     /// A reference to nothing.
     #[error("$ref {0} leads to nothing{1}")]
     UnknownRef(String, String),

@@ -100,11 +100,30 @@ pub fn read(files: &Files, path: &str) -> Result<Node, Fault> {
     };
     let fault = |problem| Fault::new(path.as_str(), "", problem);
     let text = str::from_utf8(bytes).map_err(|error| fault(Problem::NotUtf8(error.valid_up_to())))?;
-    let json = if path.ends_with(".json") {
+    parse(&path, text).map_err(|error| fault(Problem::Malformed(error)))
+}
+
+/// Reads a text: JSON where its name says so, else YAML.
+pub(crate) fn parse(name: &str, text: &str) -> Result<Node, String> {
+    let json = if name.ends_with(".json") {
         check_json(text).map(|()| text.to_owned())
     } else {
         yaml_to_json(text)
     };
-    let json = json.map_err(|error| fault(Problem::Malformed(error.to_string())))?;
-    serde_json::from_str(&json).map_err(|error| fault(Problem::Malformed(error.to_string())))
+    let json = json.map_err(|error| error.to_string())?;
+    serde_json::from_str(&json).map_err(|error| error.to_string())
+}
+
+/// Whether the text of a document of another server is a schema; else what is wrong with it.
+pub fn check_remote(url: &str, text: &str) -> Result<(), String> {
+    remote(url, text).map(|_| ())
+}
+
+/// A document of another server.
+pub(crate) fn remote(url: &str, text: &str) -> Result<Node, String> {
+    let node = parse(url, text)?;
+    match node {
+        Node::Object(_) => Ok(node),
+        _ => Err("no schema is there: the root must be an object".to_owned()),
+    }
 }

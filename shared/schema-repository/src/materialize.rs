@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
-use crate::dereference::Resolver;
+use crate::dereference::{Resolver, Sources};
 use crate::error::{Fault, Problem};
 use crate::example::add_example;
 use crate::files::{
@@ -14,6 +14,7 @@ use crate::files::{
 use crate::merge::merge_all_of;
 use crate::node::{Node, Object};
 use crate::options::Options;
+use crate::remote::Remote;
 use crate::text::{write_json, write_yaml};
 
 /// A file that should be there as it is here.
@@ -36,25 +37,38 @@ pub struct Listed {
     pub versions: Vec<String>,
 }
 
+/// Where else than in a repository's own files to look for what a `$ref` names.
+#[derive(Debug, Clone, Default)]
+pub struct Others {
+    /// The files of other repositories.
+    pub files: Vec<Files>,
+    /// Base URLs of repositories on other servers.
+    pub urls: Vec<String>,
+}
+
 /// A repository: its own files and those of the bases it refers to.
-pub struct Repository {
+pub struct Repository<'a, R> {
     bases: Vec<Files>,
+    urls: Vec<String>,
+    remote: &'a R,
     options: Options,
     ignored: Vec<Regex>,
     pending: RefCell<Vec<String>>,
 }
 
-impl Repository {
+impl<'a, R: Remote> Repository<'a, R> {
     /// A repository of `own` files; `others` are searched for what a `$ref` names and `own` does not have.
-    pub fn new(own: Files, others: Vec<Files>, options: Options) -> Result<Self, Fault> {
+    pub fn new(own: Files, others: Others, options: Options, remote: &'a R) -> Result<Self, Fault> {
         let ignored = options.ignore_schemas.iter().map(|pattern| {
             let problem = |error| Problem::Config(format!("ignoreSchemas: {error}"));
             Regex::new(pattern).map_err(|error| Fault::new(".jsonschema-tools.yaml", "", problem(error)))
         });
         let ignored = ignored.collect::<Result<_, _>>()?;
-        let bases = std::iter::once(own).chain(others).collect();
+        let urls = others.urls.iter().map(|url| url.trim_end_matches('/').to_owned());
         Ok(Self {
-            bases,
+            bases: std::iter::once(own).chain(others.files).collect(),
+            urls: urls.collect(),
+            remote,
             options,
             ignored,
             pending: RefCell::default(),
@@ -140,7 +154,12 @@ impl Repository {
     /// The schema at a path without `$ref` and `allOf`, as its author wrote it otherwise.
     pub fn dereference(&self, path: &str) -> Result<Node, Fault> {
         let materialize = |folder: &str, version: &str| self.pending_version(folder, version);
-        let resolver = Resolver::new(&self.bases, &materialize);
+        let resolver = Resolver::new(Sources {
+            bases: &self.bases,
+            urls: &self.urls,
+            remote: self.remote,
+            materialize: &materialize,
+        });
         let schema = resolver.document(path)?;
         let has_examples = schema.get("examples").is_some();
         let merged = merge_all_of(&schema)

@@ -91,6 +91,24 @@ impl Node {
         }
     }
 
+    /// How many values it has when everything shared is written out. `known` are the sizes of what was counted before.
+    pub(crate) fn size(&self, known: &mut HashMap<usize, u64>) -> u64 {
+        let Some(identity) = self.identity() else {
+            return 1;
+        };
+        if let Some(size) = known.get(&identity) {
+            return *size;
+        }
+        let mut size = 1_u64;
+        let items = self.as_array().into_iter().flatten();
+        let members = self.as_object().into_iter().flat_map(Object::values);
+        for inner in items.chain(members) {
+            size = size.saturating_add(inner.size(known));
+        }
+        known.insert(identity, size);
+        size
+    }
+
     /// A copy that shares nothing with the original, and within itself what the original shared.
     pub(crate) fn detached(&self, copies: &mut HashMap<usize, Self>) -> Self {
         let Some(identity) = self.identity() else {

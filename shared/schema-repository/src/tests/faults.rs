@@ -1,5 +1,6 @@
 //! A small repository: what becomes of it, and what is said of faults.
 
+use super::Nowhere;
 use crate::{Change, Fault, File, Files, Options, Problem, Repository, read};
 
 fn files(files: &[(&str, &str)]) -> Files {
@@ -10,9 +11,9 @@ fn files(files: &[(&str, &str)]) -> Files {
         .collect()
 }
 
-fn repository(own: Files) -> Repository {
+fn repository(own: Files) -> Repository<'static, Nowhere> {
     let options = Options::parse("config", "enforcedNumericBounds: [0, 9]\n").unwrap();
-    Repository::new(own, Vec::new(), options).unwrap()
+    super::repository(own, options)
 }
 
 fn fault(own: &[(&str, &str)]) -> Fault {
@@ -133,7 +134,12 @@ fn each_fault_has_a_name_a_file_and_a_pointer() {
         (
             with_ref("https://example.org/b"),
             "/properties/x~1y/$ref",
-            "is remote",
+            "https://example.org/b cannot be had: there is no network",
+        ),
+        (
+            with_ref("ftp://example.org/b"),
+            "/properties/x~1y/$ref",
+            "is neither a path nor a URL",
         ),
         (
             with_ref("/b/1.0.0"),
@@ -250,10 +256,45 @@ fn what_is_not_text_and_what_explodes_is_refused() {
 }
 
 #[test]
-fn a_misspelt_option_is_named() {
-    let fault = Options::parse("config", "contentType: [yaml]\n").unwrap_err();
-    assert!(
-        fault.to_string().contains("unknown option contentType"),
-        "{fault}"
-    );
+fn references_that_multiply_or_never_end_are_refused() {
+    let mut text =
+        "$id: /a/1.0.0\n$ref: '#/definitions/d29'\ndefinitions:\n  d0: {type: string}\n".to_owned();
+    for level in 1..30 {
+        let below = level - 1;
+        text.push_str(&format!(
+            "  d{level}: {{items: [{{$ref: '#/definitions/d{below}'}}, {{$ref: '#/definitions/d{below}'}}]}}\n"
+        ));
+    }
+    let fault = fault(&[("a/current.yaml", &text)]);
+    assert_eq!(fault.problem, Problem::TooLarge(1_000_000));
+
+    let chain = |length: usize| {
+        let mut own = files(&[
+            ("a/current.yaml", "$id: /a/1.0.0\n$ref: /b/0.0.1\n"),
+            ("b/0.0.0.yaml", "{}"),
+        ]);
+        for link in 1..length {
+            let (path, next) = (format!("b/0.0.{link}.yaml"), (link + 1) % length);
+            let text = format!("$ref: /b/0.0.{next}\n");
+            own.insert(path, File::Bytes(text.into_bytes()));
+        }
+        repository(own).plan("a/current.yaml", false)
+    };
+    assert!(chain(64).is_ok());
+    assert!(matches!(chain(65).unwrap_err().problem, Problem::TooManyRefs(..)));
+}
+
+#[test]
+fn a_bad_option_is_named() {
+    for (text, expected) in [
+        ("contentType: [yaml]\n", "config: unknown option contentType"),
+        ("contentTypes: [xml]\n", "config: contentTypes: xml is unknown"),
+        (
+            "currentName: now\nskipSchemaTestCases:\n  /a/.*: all\n",
+            "config: skipSchemaTestCases./a/.*: invalid type: string \"all\", expected a sequence at line 3",
+        ),
+    ] {
+        let fault = Options::parse("config", text).unwrap_err().to_string();
+        assert!(fault.contains(expected), "{fault}");
+    }
 }

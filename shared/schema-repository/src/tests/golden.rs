@@ -1,6 +1,7 @@
 //! What js-yaml 3 and json-schema-merge-allof 0.6 made of the same documents.
 
-use crate::{File, Files, Options, Problem, Repository, read, write_json, write_yaml};
+use super::repository;
+use crate::{File, Files, Options, Problem, read, write_json, write_yaml};
 use serde_json::Value;
 
 fn cases(text: &str) -> Vec<Value> {
@@ -38,7 +39,7 @@ fn json_is_written_as_json_stable_stringify_writes_it() {
 #[test]
 fn all_of_is_merged_as_the_original_merges_it() {
     for case in cases(include_str!("golden/merge-allof.json")) {
-        let repository = Repository::new(one(&case["schema"]), Vec::new(), Options::default()).unwrap();
+        let repository = repository(one(&case["schema"]), Options::default());
         let merged = repository.dereference("a.json");
         if case["merged"].is_null() {
             let fault = merged.unwrap_err();
@@ -98,7 +99,7 @@ fn examples_never_change() {
             "b: 1",
         ),
     ] {
-        let repository = Repository::new(one(&schema), Vec::new(), options.clone()).unwrap();
+        let repository = repository(one(&schema), options.clone());
         let text = write_yaml(&repository.schema("a.json").unwrap());
         assert!(
             text.contains(&format!("examples:\n  - {example}\n")),
@@ -115,7 +116,7 @@ fn examples_never_change() {
             "",
         ),
     ] {
-        let repository = Repository::new(one(&schema), Vec::new(), options.clone()).unwrap();
+        let repository = repository(one(&schema), options.clone());
         let fault = repository.schema("a.json").unwrap_err();
         assert!(matches!(fault.problem, Problem::NoExample(_)), "{fault}");
         assert_eq!(fault.pointer, pointer, "{fault}");

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{File, Files, Options, Repository, read, write_yaml};
+use super::repository;
+use crate::{File, Files, Options, read, write_yaml};
 
 fn load(base: &Path, folder: &str, files: &mut Files) {
     for entry in fs::read_dir(base.join(folder)).unwrap().flatten() {
@@ -35,7 +36,7 @@ fn every_current_schema_materializes_to_its_committed_version() {
     let options = Options::parse(".jsonschema-tools.yaml", &config).unwrap();
     let mut files = Files::new();
     load(&root.join("jsonschema"), "", &mut files);
-    let repository = Repository::new(files.clone(), Vec::new(), options).unwrap();
+    let repository = repository(files.clone(), options);
     let paths = repository.current_paths();
     assert_eq!(paths.len(), 53);
     let mut byte_equal = 0;

@@ -6,7 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use eventstar_schema_repository::{Fault, File, Files, Node, Options, Repository, read};
+use eventstar_schema_repository::{Fault, File, Files, Node, Options, Others, Repository, read};
+
+use crate::remote::RemoteSchemas;
 
 const CONFIG: &str = ".jsonschema-tools.yaml";
 
@@ -14,39 +16,45 @@ const CONFIG: &str = ".jsonschema-tools.yaml";
 const MAX_DEPTH: usize = 32;
 
 /// A repository on disk.
-pub(super) struct Workspace {
+pub(crate) struct Workspace<'a> {
     root: PathBuf,
     base: PathBuf,
+    shown: PathBuf,
     options: Options,
     files: Files,
+    others: Others,
+    remote: &'a RemoteSchemas,
 }
 
 /// One file to write.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Edit {
-    pub(super) path: PathBuf,
+pub(crate) struct Edit {
+    pub(crate) path: PathBuf,
     file: File,
 }
 
-impl Workspace {
+impl<'a> Workspace<'a> {
     /// The repository that holds a file.
-    pub(super) fn of_file(file: &Path) -> Result<Self> {
+    pub(crate) fn of_file(file: &Path, remote: &'a RemoteSchemas) -> Result<Self> {
         if !file.is_file() {
             bail!("{}: not a file", file.display());
         }
-        Self::open(
-            file.parent()
-                .filter(|parent| *parent != Path::new(""))
-                .unwrap_or(Path::new(".")),
-        )
+        let folder = file.parent().filter(|parent| *parent != Path::new(""));
+        Self::open(folder.unwrap_or(Path::new(".")), remote)
     }
 
     /// The repository at a folder: configured there or above, else its folder `jsonschema`, else the folder itself.
-    pub(super) fn open(dir: &Path) -> Result<Self> {
-        let dir = dir
+    pub(crate) fn open(dir: &Path, remote: &'a RemoteSchemas) -> Result<Self> {
+        if !dir.is_dir() {
+            bail!(
+                "{}: not a folder: name the root of a schema repository",
+                dir.display()
+            );
+        }
+        let here = dir
             .canonicalize()
             .with_context(|| format!("{}: cannot be opened", dir.display()))?;
-        let (root, options) = match dir.ancestors().find(|folder| folder.join(CONFIG).is_file()) {
+        let (root, options) = match here.ancestors().find(|folder| folder.join(CONFIG).is_file()) {
             Some(root) => {
                 let path = root.join(CONFIG);
                 let text = fs::read_to_string(&path)
@@ -57,10 +65,10 @@ impl Workspace {
                 )
             }
             None => {
-                let above = dir.ancestors().find(|folder| folder.ends_with("jsonschema"));
-                let below = Some(dir.join("jsonschema")).filter(|folder| folder.is_dir());
+                let above = here.ancestors().find(|folder| folder.ends_with("jsonschema"));
+                let below = Some(here.join("jsonschema")).filter(|folder| folder.is_dir());
                 (
-                    below.as_deref().or(above).unwrap_or(&dir).to_owned(),
+                    below.as_deref().or(above).unwrap_or(&here).to_owned(),
                     Options::default(),
                 )
             }
@@ -69,35 +77,49 @@ impl Workspace {
         let base = base
             .canonicalize()
             .with_context(|| format!("{}: no such folder (schemaBasePath)", base.display()))?;
-        let files = load(&base)?;
+        // Reports name files as their reader named the folder.
+        let shown = base.strip_prefix(&here).map(|below| dir.join(below));
         Ok(Self {
+            shown: shown.unwrap_or_else(|_| base.clone()),
+            files: load(&base)?,
+            others: others(&root, &base, options.schema_base_uris.iter().flatten())?,
             root,
             base,
             options,
-            files,
+            remote,
         })
     }
 
     /// The folder of the configuration.
-    pub(super) fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
     /// The folder of the schemas.
-    pub(super) fn base(&self) -> &Path {
+    pub(crate) fn base(&self) -> &Path {
         &self.base
     }
 
-    pub(super) fn current_file(&self) -> String {
+    /// The folder of the schemas, by the name it was opened by.
+    pub(crate) fn shown(&self) -> &Path {
+        &self.shown
+    }
+
+    /// The configuration's file, whether it is there or not.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.root.join(CONFIG)
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn current_file(&self) -> String {
         self.options.current_file()
     }
 
-    pub(super) fn should_git_add(&self) -> bool {
-        self.options.should_git_add
-    }
-
     /// The path of a file below the base.
-    pub(super) fn path_of(&self, file: &Path) -> Result<String> {
+    pub(crate) fn path_of(&self, file: &Path) -> Result<String> {
         let full = file
             .canonicalize()
             .with_context(|| format!("{}: cannot be opened", file.display()))?;
@@ -109,27 +131,19 @@ impl Workspace {
             .join("/"))
     }
 
-    pub(super) fn repository(&self) -> Result<Repository> {
-        let mut others = Vec::new();
-        for uri in self.options.schema_base_uris.iter().flatten() {
-            let path = uri.strip_prefix("file://").unwrap_or(uri);
-            // What only another server has is named when something refers to it.
-            if path.contains("://") {
-                continue;
-            }
-            let folder = self.root.join(path);
-            let folder = folder
-                .canonicalize()
-                .with_context(|| format!("{}: no such folder (schemaBaseUris)", folder.display()))?;
-            if folder != self.base {
-                others.push(load(&folder)?);
-            }
-        }
-        Repository::new(self.files.clone(), others, self.options.clone()).map_err(|fault| self.error(&fault))
+    pub(crate) fn repository(&self) -> Result<Repository<'a, RemoteSchemas>> {
+        let options = self.options.clone();
+        Repository::new(self.files.clone(), self.others.clone(), options, self.remote)
+            .map_err(|fault| self.error(&fault))
+    }
+
+    /// The files of the repository.
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
     }
 
     /// A materialized version.
-    pub(super) fn version(&self, folder: &str, version: &str) -> Result<Node> {
+    pub(crate) fn version(&self, folder: &str, version: &str) -> Result<Node> {
         let prefix = if folder.is_empty() {
             String::new()
         } else {
@@ -149,7 +163,7 @@ impl Workspace {
     }
 
     /// What has to be written for these paths; all that is wrong is told at once.
-    pub(super) fn plan(&self, paths: &[String], force: bool) -> Result<Vec<Edit>> {
+    pub(crate) fn plan(&self, paths: &[String], force: bool) -> Result<Vec<Edit>> {
         let repository = self.repository()?;
         let mut edits = Vec::new();
         let mut faults = Vec::new();
@@ -174,14 +188,18 @@ impl Workspace {
     }
 
     /// A fault, with the whole path of its file.
-    pub(super) fn error(&self, fault: &Fault) -> anyhow::Error {
-        anyhow!("{}/{fault}", self.base.display())
+    pub(crate) fn error(&self, fault: &Fault) -> anyhow::Error {
+        if fault.file.contains("://") {
+            anyhow!("{fault}")
+        } else {
+            anyhow!("{}/{fault}", self.base.display())
+        }
     }
 }
 
 impl Edit {
     /// Writes beside the file and renames, so that nobody ever sees half of it.
-    pub(super) fn apply(&self) -> Result<()> {
+    pub(crate) fn apply(&self) -> Result<()> {
         let name = self
             .path
             .file_name()
@@ -222,6 +240,28 @@ fn link(target: &str, path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn link(target: &str, path: &Path) -> io::Result<()> {
     fs::write(path, target)
+}
+
+/// The places that `schemaBaseUris` names, save for the base itself.
+fn others<'u>(root: &Path, base: &Path, uris: impl Iterator<Item = &'u String>) -> Result<Others> {
+    let mut others = Others::default();
+    for uri in uris {
+        let path = uri.strip_prefix("file://").unwrap_or(uri);
+        if path.starts_with("http://") || path.starts_with("https://") {
+            others.urls.push(path.to_owned());
+        } else if path.contains("://") {
+            bail!("{uri}: neither a folder nor a URL of http or https (schemaBaseUris)");
+        } else {
+            let folder = root.join(path);
+            let folder = folder
+                .canonicalize()
+                .with_context(|| format!("{}: no such folder (schemaBaseUris)", folder.display()))?;
+            if folder != base {
+                others.files.push(load(&folder)?);
+            }
+        }
+    }
+    Ok(others)
 }
 
 fn load(base: &Path) -> Result<Files> {
