@@ -323,6 +323,11 @@ fn item(schema: &SchemaVersion) -> Value {
     Value::from(item)
 }
 
+/// How many bytes the registry takes for a schema: its forms as JSON strings.
+pub(crate) fn stored_bytes(schema: &SchemaVersion) -> usize {
+    item(schema).to_string().len()
+}
+
 /// Splits into runs that stay below both limits; a schema larger than the limit goes alone.
 fn batches(schemas: &[SchemaVersion]) -> Vec<&[SchemaVersion]> {
     let mut batches = Vec::new();

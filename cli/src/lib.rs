@@ -3,6 +3,8 @@
 
 mod admin;
 mod arguments;
+#[cfg(test)]
+mod bad_input;
 mod diff;
 #[cfg(test)]
 mod fake;

@@ -8,10 +8,14 @@ use anyhow::{Result, bail};
 use clap::Args;
 use eventstar_validation::Schema;
 
+use crate::admin::stored_bytes;
 use crate::place::place_in;
 use crate::progress::Progress;
 use crate::target::Target;
 use crate::{SchemaRepository, SchemaVersion};
+
+/// Most bytes a schema may take in all its forms: the registry's limit, less what it stores beside them.
+const MAX_SCHEMA_BYTES: usize = 1_899_000;
 
 /// How many lines of a list are shown before the rest is only counted.
 const MAX_LISTED: usize = 20;
@@ -46,7 +50,7 @@ impl SchemaPublish {
             writeln!(log, "warning: {warning}")?;
         }
         let schemas = schemas.schemas();
-        compile(schemas)?;
+        check(schemas)?;
         let admin = self.target.admin()?;
         let name = &self.repository;
         let total = schemas.len();
@@ -100,11 +104,18 @@ impl SchemaPublish {
     }
 }
 
-/// Compiles all schemas as the registry does; all that it would refuse are named at once.
-fn compile(schemas: &[SchemaVersion]) -> Result<()> {
+/// Measures and compiles all schemas as the registry does; all that it would refuse are named at once.
+fn check(schemas: &[SchemaVersion]) -> Result<()> {
     let refused: Vec<String> = schemas
         .iter()
         .filter_map(|schema| {
+            let bytes = stored_bytes(schema);
+            if bytes > MAX_SCHEMA_BYTES {
+                let shown = schema.path.display();
+                return Some(format!(
+                    "{shown}: takes {bytes} bytes, more than the {MAX_SCHEMA_BYTES} that can be stored: split it"
+                ));
+            }
             let error = Schema::compile(&schema.json).err()?;
             let place = place_in(&schema.path, &error.pointer);
             Some(format!("{place}: {error}"))

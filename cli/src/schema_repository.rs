@@ -169,10 +169,16 @@ fn collect(dir: &Path, title: &str, depth: usize, versions: &mut Versions, probl
                 continue;
             }
             let forms = versions.entry((title.to_owned(), version)).or_default();
-            match extension {
-                "json" => forms.json = Some(path),
-                "" => forms.bare = Some(path),
-                _ => forms.yaml = Some(path),
+            let form = match extension {
+                "json" => &mut forms.json,
+                "" => &mut forms.bare,
+                _ => &mut forms.yaml,
+            };
+            if let Some(other) = form.replace(path) {
+                problems.push(format!(
+                    "{}: the same version as {name}: remove one of them",
+                    other.display()
+                ));
             }
         }
     }
@@ -260,7 +266,17 @@ fn convert(path: &Path, text: &str) -> Result<String> {
 /// The text of one form; `None` when it only points at another form. A checkout without symlink support holds a
 /// link as a file whose text is the name of its target.
 fn read_form(path: &Path) -> Result<Option<String>> {
-    let text = fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let shown = path.display();
+    if let Ok(target) = fs::read_link(path)
+        && !path.exists()
+    {
+        bail!("{shown}: points at {}, which is missing", target.display());
+    }
+    let bytes = fs::read(path).with_context(|| format!("{shown}: cannot be read"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        anyhow::anyhow!("{shown}: not UTF-8 from byte {at} on: save it as UTF-8")
+    })?;
     let target = text.trim();
     let is_link = version_file(target).is_some() && path.file_name().is_some_and(|name| name != target);
     if is_link {
@@ -268,11 +284,11 @@ fn read_form(path: &Path) -> Result<Option<String>> {
         return if there {
             Ok(None)
         } else {
-            bail!("{}: points at {target}, which is missing", path.display())
+            bail!("{shown}: points at {target}, which is missing")
         };
     }
     if text.trim().is_empty() {
-        bail!("{}: is empty", path.display());
+        bail!("{shown}: is empty");
     }
     Ok(Some(text))
 }

@@ -195,9 +195,14 @@ impl Found<'_> {
             (Severity::Error, "restore the file")
         };
         let mut first: Option<(String, &Read)> = None;
-        for extension in &config.content_types {
+        let wanted = |extension: &str| config.content_types.iter().any(|wanted| wanted == extension);
+        let others = ["yaml", "json", "yml"].into_iter().filter(|other| !wanted(other));
+        for extension in config.content_types.iter().map(String::as_str).chain(others) {
             let name = format!("{text}.{extension}");
             let Some(entry) = folder.entries.get(&name) else {
+                if !wanted(extension) {
+                    continue;
+                }
                 self.push(
                     severity,
                     "structure-content-types",

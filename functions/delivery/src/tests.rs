@@ -191,6 +191,25 @@ fn schemas_are_published_once_and_broken_ones_named() {
             "{body}"
         );
         assert_eq!(put("[]").await.0, 400);
+        let large = json!({"description": "x".repeat(1_900_000)}).to_string();
+        let large = json!({"schemas": [
+            {"title": "b", "version": "1.0.0", "json": "{}"},
+            {"title": "b", "version": "1.1.0", "json": large},
+        ]});
+        let (status, body) = put(&large.to_string()).await;
+        assert_eq!(status, 400);
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.contains("/b/1.1.0 takes 1900"), "{detail}");
+        assert!(
+            detail.contains("more than the 1900000 that can be stored"),
+            "{detail}"
+        );
+        let small = json!({"schemas": [{"title": "b", "version": "1.0.0", "json": "{}"}]});
+        assert_eq!(
+            put(&small.to_string()).await.1["published"],
+            1,
+            "it was all or nothing"
+        );
         assert_eq!(put(&"x".repeat(MAX_BODY_BYTES + 1)).await.0, 413);
         assert_eq!(send(&memory, "GET", SCHEMAS, &[TOKEN], "").await.0, 405);
     });
