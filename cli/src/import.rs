@@ -4,11 +4,20 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use eventstar_schema_repository::token;
 use eventstar_stream_config::StreamConfigs;
 use serde_json::{Map, Value};
 
 /// Settings that are maps. PHP knows no difference between an empty map and an empty list, and writes both as `[]`.
 const MAPS: [&str; 4] = ["producers", "consumers", "message_key_fields", "sample"];
+
+/// Settings that are true or false.
+const SWITCHES: [&str; 4] = [
+    "canary_events_enabled",
+    "enabled",
+    "use_edge_uniques",
+    "is_test_kitchen_stream",
+];
 
 /// Reads an answer; what is made of it answers the same.
 ///
@@ -30,6 +39,11 @@ pub(crate) fn import(path: &Path) -> Result<Map<String, Value>> {
             "{shown}: /streams: expected a map of stream name to settings, as action=streamconfigs answers it"
         );
     };
+    if let Some(pointer) = emptied_switch(streams) {
+        bail!(
+            "{shown}: /streams{pointer}: an empty text for `true`: the answer was asked for with formatversion=1, which leaves out what is `false`: ask for it with formatversion=2"
+        );
+    }
     let mut config = Map::new();
     let mut expected = Vec::new();
     for (name, settings) in streams {
@@ -79,6 +93,18 @@ pub(crate) fn import(path: &Path) -> Result<Map<String, Value>> {
     Ok(config)
 }
 
+/// The pointer to a setting of which `formatversion=1` has made a text.
+fn emptied_switch(settings: &Map<String, Value>) -> Option<String> {
+    settings.iter().find_map(|(name, value)| {
+        let inner = match value {
+            Value::String(text) if text.is_empty() && SWITCHES.contains(&name.as_str()) => String::new(),
+            Value::Object(inner) => emptied_switch(inner)?,
+            _ => return None,
+        };
+        Some(format!("/{}{inner}", token(name)))
+    })
+}
+
 /// The topics that a stream has by its other settings.
 fn computed_topics(key: &str, settings: &Map<String, Value>, name: &str) -> Option<Value> {
     let one = Map::from_iter([(key.to_owned(), Value::Object(settings.clone()))]);
@@ -122,6 +148,67 @@ mod tests {
             .map(|name| (name.to_owned(), parsed.settings(name).unwrap().into()));
         let answer = json!({"streams": all.collect::<Map<_, _>>()});
         assert_eq!(Value::Object(of(&answer).unwrap()), expected);
+    }
+
+    /// With `all_settings` and an unknown parameter, which MediaWiki warns of.
+    fn recorded() -> Value {
+        serde_json::from_str(include_str!("import/answer.json")).unwrap()
+    }
+
+    #[test]
+    fn a_recorded_answer_is_answered_again() {
+        let mut answer = recorded();
+        let config = of(&answer).unwrap();
+        let names: Vec<&String> = config.keys().collect();
+        let expected = [
+            "eventlogging_Popups",
+            "page.change",
+            "/^job\\..+/",
+            "upload.complete",
+            "product.web_click",
+        ];
+        assert_eq!(names, expected);
+        for (name, settings) in &config {
+            let has_topics = settings.get("topics").is_some();
+            assert_eq!(has_topics, name == "upload.complete", "{name}");
+            assert_eq!(settings.get("stream"), None, "{name}");
+        }
+        let parsed = StreamConfigs::parse(&Value::Object(config)).unwrap();
+        // PHP writes an empty map as a list.
+        answer["streams"]["page.change"]["producers"] = json!({});
+        for (name, settings) in answer["streams"].as_object().unwrap() {
+            assert_eq!(parsed.settings(name).as_ref(), settings.as_object(), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_lost_what_is_false_is_refused() {
+        /// As `formatversion=1` writes booleans.
+        fn emptied(value: &mut Value) {
+            match value {
+                Value::Object(members) => {
+                    members.retain(|_, member| *member != json!(false));
+                    members.values_mut().for_each(emptied);
+                }
+                Value::Bool(true) => *value = json!(""),
+                _ => {}
+            }
+        }
+        let mut answer = recorded();
+        emptied(&mut answer);
+        let error = of(&answer).unwrap_err().to_string();
+        assert!(
+            error.contains("/streams/eventlogging_Popups/canary_events_enabled: an empty text for `true`"),
+            "{error}"
+        );
+        for stream in answer["streams"].as_object_mut().unwrap().values_mut() {
+            stream.as_object_mut().unwrap().remove("canary_events_enabled");
+        }
+        let error = of(&answer).unwrap_err().to_string();
+        assert!(
+            error.contains("/streams/eventlogging_Popups/consumers/analytics_hadoop_ingestion/enabled: "),
+            "{error}"
+        );
     }
 
     #[test]
