@@ -90,7 +90,7 @@ pub(crate) fn check_schemas(
                 return checked;
             }
             checked.problems.extend(structure(&folder, &config));
-            let found = materialized(&folder, &config, &workspace, &repository);
+            let found = materialized(&folder, &config, &repository);
             checked.problems.extend(found);
             checked.versions(&folder, &config, policy);
             checked

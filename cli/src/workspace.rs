@@ -137,11 +137,6 @@ impl<'a> Workspace<'a> {
             .map_err(|fault| self.error(&fault))
     }
 
-    /// The files of the repository.
-    pub(crate) fn files(&self) -> &Files {
-        &self.files
-    }
-
     /// A materialized version.
     pub(crate) fn version(&self, folder: &str, version: &str) -> Result<Node> {
         let prefix = if folder.is_empty() {

@@ -1,19 +1,17 @@
 //! Whether a version is what the edited file materializes to.
 
-use eventstar_schema_repository::{Repository, difference, read};
+use eventstar_schema_repository::{Node, Repository, difference};
 
 use super::config::Config;
 use super::folder::{Folder, text_of};
 use super::report::{Problem, Severity};
 use crate::remote::RemoteSchemas;
-use crate::workspace::Workspace;
 
 /// What is wrong with the version that the edited file of a folder names. Whether it is there at all, and what leads to
 /// it, is told by the structure rules.
 pub(super) fn materialized(
     folder: &Folder,
     config: &Config,
-    workspace: &Workspace<'_>,
     repository: &Repository<'_, RemoteSchemas>,
 ) -> Vec<Problem> {
     let Some(current) = folder.file(&config.current_file) else {
@@ -44,7 +42,7 @@ pub(super) fn materialized(
     for extension in &config.content_types {
         let name = format!("{version}.{extension}");
         let Some(found) = folder.file(&name) else { continue };
-        let Ok(node) = read(workspace.files(), &path_of(&name)) else {
+        let Ok(node) = serde_json::from_str::<Node>(&found.json) else {
             continue;
         };
         if let Some(pointer) = difference(&node, &schema) {

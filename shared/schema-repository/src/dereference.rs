@@ -30,13 +30,53 @@ impl Place {
     }
 }
 
+/// Documents, each read once.
+pub(crate) struct Documents {
+    /// The own files, then those of other repositories.
+    bases: Vec<Files>,
+    known: RefCell<HashMap<Place, Node>>,
+}
+
+impl Documents {
+    pub(crate) fn new(own: Files, others: Vec<Files>) -> Self {
+        Self {
+            bases: std::iter::once(own).chain(others).collect(),
+            known: RefCell::default(),
+        }
+    }
+
+    /// The own files.
+    pub(crate) fn own(&self) -> Option<&Files> {
+        self.bases.first()
+    }
+
+    /// The document at a path of a base.
+    pub(crate) fn read(&self, base: usize, path: &str) -> Result<Node, Fault> {
+        let place = Place::File(base, path.to_owned());
+        if let Some(document) = self.known(&place) {
+            return Ok(document);
+        }
+        let files = self.bases.get(base);
+        let document = read(files.ok_or_else(|| Fault::new(path, "", Problem::Missing))?, path)?;
+        self.keep(place, &document);
+        Ok(document)
+    }
+
+    fn known(&self, place: &Place) -> Option<Node> {
+        self.known.borrow().get(place).cloned()
+    }
+
+    fn keep(&self, place: Place, document: &Node) {
+        self.known.borrow_mut().insert(place, document.clone());
+    }
+}
+
 /// Materializes the current schema of a folder, where it has the version that is asked for.
 pub(crate) type Materialize<'a> = dyn Fn(&str, &str) -> Option<Result<Node, Fault>> + 'a;
 
 /// Where documents are looked for.
 pub(crate) struct Sources<'a, R> {
-    /// The own files, then those of other repositories.
-    pub(crate) bases: &'a [Files],
+    pub(crate) documents: &'a Documents,
     /// URLs of repositories on other servers, without a slash at the end.
     pub(crate) urls: &'a [String],
     pub(crate) remote: &'a R,
@@ -46,7 +86,6 @@ pub(crate) struct Sources<'a, R> {
 /// Resolves documents, and keeps what has been resolved of them.
 pub(crate) struct Resolver<'a, R> {
     sources: Sources<'a, R>,
-    documents: RefCell<HashMap<Place, Node>>,
     resolved: RefCell<HashMap<(Place, String), Node>>,
     active: RefCell<Vec<(Place, String)>>,
 }
@@ -55,7 +94,6 @@ impl<'a, R: Remote> Resolver<'a, R> {
     pub(crate) fn new(sources: Sources<'a, R>) -> Self {
         Self {
             sources,
-            documents: RefCell::default(),
             resolved: RefCell::default(),
             active: RefCell::default(),
         }
@@ -64,23 +102,11 @@ impl<'a, R: Remote> Resolver<'a, R> {
     /// The document at a path of the first base, without any `$ref`.
     pub(crate) fn document(&self, path: &str) -> Result<Node, Fault> {
         let place = Place::File(0, path.to_owned());
-        let root = self.read(0, path)?;
+        let root = self.sources.documents.read(0, path)?;
         let document = self.target(&place, "", &root, path, "", "")?;
         if document.size(&mut HashMap::new()) > MAX_SIZE {
             return Err(Fault::new(path, "", Problem::TooLarge(MAX_SIZE)));
         }
-        Ok(document)
-    }
-
-    /// The document at a path of a base.
-    fn read(&self, base: usize, path: &str) -> Result<Node, Fault> {
-        let place = Place::File(base, path.to_owned());
-        if let Some(document) = self.documents.borrow().get(&place) {
-            return Ok(document.clone());
-        }
-        let files = self.sources.bases.get(base);
-        let document = read(files.ok_or_else(|| Fault::new(path, "", Problem::Missing))?, path)?;
-        self.documents.borrow_mut().insert(place, document.clone());
         Ok(document)
     }
 
@@ -225,7 +251,7 @@ impl<'a, R: Remote> Resolver<'a, R> {
             _ if is_url(path) => self.fetch(path),
             _ if path.contains("://") => Err(Missed::UnknownScheme),
             Place::File(base, own) if path.is_empty() || path == "./" => {
-                Ok((place.clone(), self.read(*base, own)?))
+                Ok((place.clone(), self.sources.documents.read(*base, own)?))
             }
             Place::Url(url) if path.is_empty() || path == "./" => self.fetch(url),
             Place::Url(url) => {
@@ -242,13 +268,14 @@ impl<'a, R: Remote> Resolver<'a, R> {
 
     /// The document at a path of the first base that has it. The own base comes first, other servers last.
     fn find_path(&self, own: usize, path: &str) -> Result<(Place, Node), Missed> {
-        let others = (0..self.sources.bases.len()).filter(|base| *base != own);
+        let documents = self.sources.documents;
+        let others = (0..documents.bases.len()).filter(|base| *base != own);
         for base in std::iter::once(own).chain(others) {
             for extension in EXTENSIONS {
                 let path = format!("{path}{extension}");
                 let has_it = |files: &Files| files.contains_key(&path);
-                if self.sources.bases.get(base).is_some_and(has_it) {
-                    let document = self.read(base, &path)?;
+                if documents.bases.get(base).is_some_and(has_it) {
+                    let document = documents.read(base, &path)?;
                     return Ok((Place::File(base, path), document));
                 }
             }
@@ -258,9 +285,7 @@ impl<'a, R: Remote> Resolver<'a, R> {
         if let Some(document) = version.and_then(|version| (self.sources.materialize)(folder, &version)) {
             let place = Place::File(0, in_folder(folder, name));
             let document = document?;
-            self.documents
-                .borrow_mut()
-                .insert(place.clone(), document.clone());
+            documents.keep(place.clone(), &document);
             return Ok((place, document));
         }
         for base in self.sources.urls {
@@ -285,8 +310,8 @@ impl<'a, R: Remote> Resolver<'a, R> {
         for extension in EXTENSIONS {
             let url = format!("{url}{extension}");
             let place = Place::Url(url.clone());
-            if let Some(document) = self.documents.borrow().get(&place) {
-                return Ok((place, document.clone()));
+            if let Some(document) = self.sources.documents.known(&place) {
+                return Ok((place, document));
             }
             let unavailable = |why| Missed::Unavailable {
                 url: url.clone(),
@@ -294,9 +319,7 @@ impl<'a, R: Remote> Resolver<'a, R> {
             };
             if let Some(text) = self.sources.remote.read(&url).map_err(unavailable)? {
                 let document = remote(&url, &text).map_err(unavailable)?;
-                self.documents
-                    .borrow_mut()
-                    .insert(place.clone(), document.clone());
+                self.sources.documents.keep(place.clone(), &document);
                 return Ok((place, document));
             }
         }

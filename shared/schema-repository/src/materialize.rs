@@ -5,12 +5,10 @@ use std::collections::BTreeMap;
 
 use regex::Regex;
 
-use crate::dereference::{Resolver, Sources};
+use crate::dereference::{Documents, Resolver, Sources};
 use crate::error::{Fault, Problem};
 use crate::example::add_example;
-use crate::files::{
-    File, Files, Version, file_version, follow, in_folder, link_target, read, show_version, split,
-};
+use crate::files::{File, Files, Version, file_version, follow, in_folder, link_target, show_version, split};
 use crate::merge::merge_all_of;
 use crate::node::{Node, Object};
 use crate::options::Options;
@@ -48,7 +46,7 @@ pub struct Others {
 
 /// A repository: its own files and those of the bases it refers to.
 pub struct Repository<'a, R> {
-    bases: Vec<Files>,
+    documents: Documents,
     urls: Vec<String>,
     remote: &'a R,
     options: Options,
@@ -66,7 +64,7 @@ impl<'a, R: Remote> Repository<'a, R> {
         let ignored = ignored.collect::<Result<_, _>>()?;
         let urls = others.urls.iter().map(|url| url.trim_end_matches('/').to_owned());
         Ok(Self {
-            bases: std::iter::once(own).chain(others.files).collect(),
+            documents: Documents::new(own, others.files),
             urls: urls.collect(),
             remote,
             options,
@@ -75,8 +73,12 @@ impl<'a, R: Remote> Repository<'a, R> {
         })
     }
 
+    fn read(&self, path: &str) -> Result<Node, Fault> {
+        self.documents.read(0, path)
+    }
+
     fn own(&self) -> Option<&Files> {
-        self.bases.first()
+        self.documents.own()
     }
 
     /// Paths of the files that are edited by hand, in order.
@@ -110,7 +112,7 @@ impl<'a, R: Remote> Repository<'a, R> {
             let current = in_folder(title, &self.options.current_file());
             let current = match self.own() {
                 Some(files) if files.contains_key(&current) => {
-                    Some(show_version(self.version(&current, &read(files, &current)?)?))
+                    Some(show_version(self.version(&current, &self.read(&current)?)?))
                 }
                 _ => None,
             };
@@ -129,7 +131,7 @@ impl<'a, R: Remote> Repository<'a, R> {
         let mut first: Option<(&str, Node)> = None;
         for path in paths {
             let node = match follow(files, path) {
-                Ok(target) if target == **path => read(files, path)?,
+                Ok(target) if target == **path => self.read(path)?,
                 Ok(_) => continue,
                 Err(fault) => return Err(fault),
             };
@@ -155,7 +157,7 @@ impl<'a, R: Remote> Repository<'a, R> {
     pub fn dereference(&self, path: &str) -> Result<Node, Fault> {
         let materialize = |folder: &str, version: &str| self.pending_version(folder, version);
         let resolver = Resolver::new(Sources {
-            bases: &self.bases,
+            documents: &self.documents,
             urls: &self.urls,
             remote: self.remote,
             materialize: &materialize,
@@ -180,8 +182,8 @@ impl<'a, R: Remote> Repository<'a, R> {
     /// The current schema of a folder, when it is the version that is asked for.
     fn pending_version(&self, folder: &str, version: &str) -> Option<Result<Node, Fault>> {
         let path = in_folder(folder, &self.options.current_file());
-        let files = self.own().filter(|files| files.contains_key(&path))?;
-        let current = read(files, &path).and_then(|schema| self.version(&path, &schema));
+        self.own().filter(|files| files.contains_key(&path))?;
+        let current = self.read(&path).and_then(|schema| self.version(&path, &schema));
         match current {
             Ok(current) if show_version(current) != version => return None,
             Ok(_) => {}
@@ -200,10 +202,7 @@ impl<'a, R: Remote> Repository<'a, R> {
         let schema = if self.options.should_dereference {
             self.dereference(path)
         } else {
-            self.own().map_or_else(
-                || Err(Fault::new(path, "", Problem::Missing)),
-                |files| read(files, path),
-            )
+            self.read(path)
         };
         self.pending.borrow_mut().pop();
         let mut schema = schema?;
@@ -224,7 +223,7 @@ impl<'a, R: Remote> Repository<'a, R> {
             return Ok(Vec::new());
         };
         let (folder, _) = split(path);
-        let raw = read(files, path)?;
+        let raw = self.read(path)?;
         let id = field(&raw, &self.options.schema_version_field).and_then(Node::as_str);
         if id.is_some_and(|id| self.ignored.iter().any(|pattern| pattern.is_match(id))) {
             return Ok(Vec::new());
@@ -276,7 +275,7 @@ impl<'a, R: Remote> Repository<'a, R> {
                 && matches!(file, File::Bytes(_))
                 && matches!(there, Some(File::Bytes(_)))
                 && link_target(split(&path).1, there.unwrap_or(&file)).is_none()
-                && read(files, &path)? != schema
+                && self.read(&path)? != schema
             {
                 return Err(Fault::new(path, "", Problem::VersionExists(number)));
             }
