@@ -13,7 +13,7 @@ use crate::schema_publish::SchemaPublish;
 use crate::stream_command::StreamCommand;
 use crate::validate::Validate;
 
-/// Publishes schemas and stream config to an Eventstar, and checks them, and events, before.
+/// Keeps schema repositories and stream config, checks them, and events, and publishes them to an Eventstar.
 #[derive(Debug, Parser)]
 #[command(
     name = "eventstar",

@@ -23,8 +23,8 @@ const MAX_LISTED: usize = 20;
 /// Publishes every materialized version below DIR. Published versions never change.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Everything is checked before anything is sent: that each file can be read and compiled, and that no published version would
-change. Then the versions that are new are published, in batches. After an interruption the same command goes on where it stopped.
+Everything is checked before anything is sent: that each file can be read, compiled and stored, and that no published version
+would change. Then the versions that are new are published, in batches. After an interruption the same command goes on where it stopped.
 
 Examples:
   eventstar schema publish --to https://events.example.org --repository primary schemas/jsonschema

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: a function against one that does nothing, on each host.
+//! `cargo xtask bench`: a function against one that does nothing, on each host, and the command against `jsonschema-tools`.
 
 mod case;
 mod events;
@@ -7,6 +7,7 @@ mod http;
 mod load;
 mod pack;
 mod report;
+mod schema;
 mod spin;
 mod workerd;
 
@@ -32,6 +33,8 @@ const WARM_UP: Duration = Duration::from_secs(1);
 pub(crate) enum Bench {
     /// Validate, enrich and accept events, storing nothing.
     Intake(Options),
+    /// Materialize and check a schema repository, as `jsonschema-tools` does.
+    Schema(schema::Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,7 +61,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 pub(crate) fn run(project: &Project, bench: &Bench) -> Result<()> {
-    let Bench::Intake(options) = bench;
+    match bench {
+        Bench::Intake(options) => intake(project, options),
+        Bench::Schema(options) => schema::run(project, options),
+    }
+}
+
+fn intake(project: &Project, options: &Options) -> Result<()> {
     if options.host == Some(Platform::Spin) {
         server::require_spin()?;
     }

@@ -56,7 +56,7 @@ enum Command {
     Lint,
     /// Deploy to Cloudflare.
     Deploy(deploy::Options),
-    /// Measure a function.
+    /// Measure a function, or the command.
     #[command(subcommand)]
     Bench(bench::Bench),
 }

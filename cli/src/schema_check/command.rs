@@ -14,7 +14,7 @@ use crate::schema::NEEDS_MATERIALIZING;
 /// Checks the schema repository in DIR: its files, its schemas, whether versions are compatible, and whether the current
 /// ones are materialized.
 ///
-/// Exits with 0 where all is well, 4 where materializing mends what is wrong, 1 otherwise.
+/// Exits with 0 where all is well, 4 where materializing mends all that is wrong, 1 otherwise.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

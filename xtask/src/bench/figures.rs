@@ -40,7 +40,8 @@ pub(super) fn median_ratio(of: &[Figures], with: &[Figures], figure: fn(&Figures
     median(rounds.map(|(of, with)| figure(of) / figure(with)).collect())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle one of some values.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
