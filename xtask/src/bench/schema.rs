@@ -67,11 +67,16 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
     let repository = project.root.join(&options.repository);
     let original = Original::install(project)?;
     step("building the command");
-    process::run(
-        project
-            .cargo()
-            .args(["build", "--profile", "dist", "-p", "eventstar-cli"]),
-    )?;
+    // Without TLS, which nothing here needs: its C code would be compiled anew in each run.
+    let build = [
+        "build",
+        "--profile",
+        "dist",
+        "-p",
+        "eventstar-cli",
+        "--no-default-features",
+    ];
+    process::run(project.cargo().args(build))?;
     let eventstar = project.target()?.join("dist/eventstar");
     let folder = project.root.join(".eventstar/bench/schema");
     let mut materialize = Contest::new("materialize-all");
