@@ -1,5 +1,7 @@
 //! Generated examples: what json-schema-faker makes with `random: () => 0.15`, so that they never change.
 
+mod pattern;
+
 use crate::node::{Node, Object, join};
 
 const RANDOM: f64 = 0.15;
@@ -105,13 +107,14 @@ fn text(schema: &Node, pointer: &str) -> Result<Node, Refusal> {
     if let Some(fixed) = fixed {
         return Ok(Node::string(fixed));
     }
-    if schema.get("pattern").is_some() {
-        return Err(refusal(
-            pointer,
-            "a text that matches `pattern` cannot be made up",
-        ));
-    }
     let least = bound(schema, "minLength").unwrap_or_default();
+    if let Some(pattern) = schema.get("pattern").and_then(Node::as_str) {
+        let most = bound(schema, "maxLength").unwrap_or(MAX_LENGTH);
+        return pattern::matching(pattern)
+            .filter(|text| (least..=most).contains(&(text.len() as f64)))
+            .map(|text| Node::string(&text))
+            .ok_or_else(|| refusal(pointer, "no text that matches `pattern` was found"));
+    }
     if least > MAX_LENGTH {
         return Err(refusal(pointer, "`minLength` is too large for an example"));
     }

@@ -78,6 +78,10 @@ fn examples_never_change() {
             "dolordolor",
         ),
         (
+            serde_json::json!({"type": "string", "pattern": "^[0-9a-z]{5}$"}),
+            "'55555'",
+        ),
+        (
             serde_json::json!({"type": "string", "format": "date-time"}),
             "'2021-01-01T00:00:00.0Z'",
         ),
@@ -95,7 +99,7 @@ fn examples_never_change() {
             "dolorb: dolor",
         ),
         (
-            serde_json::json!({"properties": {"a": {"type": "string", "pattern": "x"}, "b": {"const": 1}}}),
+            serde_json::json!({"properties": {"a": {"type": "string", "pattern": "(?=x)"}, "b": {"const": 1}}}),
             "b: 1",
         ),
     ] {
@@ -108,7 +112,7 @@ fn examples_never_change() {
     }
     for (schema, pointer) in [
         (
-            serde_json::json!({"required": ["a"], "properties": {"a": {"type": "string", "pattern": "x"}}}),
+            serde_json::json!({"required": ["a"], "properties": {"a": {"type": "string", "pattern": "x", "minLength": 2}}}),
             "/properties/a",
         ),
         (
