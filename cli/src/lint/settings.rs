@@ -6,7 +6,7 @@ use crate::stream_config::escape;
 
 /// All of them, by dotted path; `*` stands for any name. Those of EventStreamConfig are the ones that Wikimedia's production
 /// uses, which other programs than Eventstar act on.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 32] = [
     "accept",
     "canary_events_enabled",
     "consumers.analytics_hadoop_ingestion.enabled",
@@ -31,6 +31,8 @@ const KNOWN: [&str; 30] = [
     "producers.metrics_platform_client.stream_name",
     "producers.test_kitchen.is_test_kitchen_stream",
     "producers.tokens",
+    "retention.bytes",
+    "retention.ms",
     "sample.rate",
     "sample.unit",
     "schema_title",

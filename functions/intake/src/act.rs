@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use eventstar_delivery::{Packed, pack};
 use eventstar_event::Envelope;
-use eventstar_log::LogName;
+use eventstar_log::{LogName, Retention};
 use eventstar_ports::{Platform, PortError, Queue, StreamLog};
 use eventstar_stream_config::Accept;
 use futures_util::future::join_all;
@@ -19,6 +19,7 @@ const APPENDS_AT_ONCE: usize = 6;
 /// Events of one log, with their places in the request.
 #[derive(Default)]
 struct Group {
+    retention: Option<Retention>,
     places: Vec<usize>,
     events: Vec<Envelope>,
 }
@@ -62,7 +63,9 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
                 } else {
                     &mut appends
                 };
-                groups.entry(log).or_default().push(place, envelope);
+                let group = groups.entry(log).or_default();
+                group.retention = Some(stream.retention);
+                group.push(place, envelope);
                 // The event follows when its group is done with.
                 outcomes.push(Outcome {
                     event: String::new(),
@@ -84,10 +87,11 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
     let mut groups: Vec<(LogName, Group)> = appends.into_iter().collect();
     while !groups.is_empty() {
         let some: Vec<_> = groups.drain(..groups.len().min(APPENDS_AT_ONCE)).collect();
-        let results = join_all(
-            some.iter()
-                .map(|(log, group)| platform.stream_log().append(log, &group.events)),
-        )
+        let results = join_all(some.iter().map(|(log, group)| {
+            platform
+                .stream_log()
+                .append_with(log, &group.events, group.retention)
+        }))
         .await;
         for ((_, group), result) in some.into_iter().zip(results) {
             group.end(&mut outcomes, result.err().as_ref());
@@ -109,11 +113,13 @@ async fn send<P: Platform>(
         let Packed {
             messages: packed,
             too_large,
-        } = pack(&log, &group.events);
+        } = pack(&log, group.retention, &group.events);
         messages.extend(packed);
         for (index, (place, event)) in group.places.into_iter().zip(group.events).enumerate() {
             if too_large.contains(&index) {
-                appends.entry(log.clone()).or_default().push(place, event);
+                let append = appends.entry(log.clone()).or_default();
+                append.retention = group.retention;
+                append.push(place, event);
             } else {
                 sent.push(place, event);
             }

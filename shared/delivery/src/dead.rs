@@ -32,7 +32,7 @@ pub async fn dead_letters<P: Platform>(
     let mut letters = Vec::new();
     for message in messages {
         match QueueMessage::decode(message) {
-            Ok(QueueMessage { log, events }) => letters.extend(events.into_iter().map(|event| {
+            Ok(QueueMessage { log, events, .. }) => letters.extend(events.into_iter().map(|event| {
                 let about = json!({"reason": reason, "log": log.to_string(), "stream": event.stream, "raw_event": event.event});
                 Envelope { stream: DEAD_LETTER_TOPIC.to_owned(), key: None, event: about.to_string(), ..event }
             })),

@@ -28,16 +28,17 @@ pub async fn deliver<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Vec<Del
 async fn deliver_one<P: Platform>(platform: &P, text: &Bytes) -> Delivered {
     let reason = match QueueMessage::decode(text) {
         Err(error) => error.to_string(),
-        Ok(message) => match platform.stream_log().append(&message.log, &message.events).await {
+        Ok(QueueMessage {
+            log,
+            retention,
+            events,
+        }) => match platform.stream_log().append_with(&log, &events, retention).await {
             Ok(_) => return Delivered::Done,
             Err(error) if matches!(error.kind, PortErrorKind::Rejected | PortErrorKind::Corrupt) => {
                 error.to_string()
             }
             Err(error) => {
-                platform.log(
-                    Level::Warn,
-                    &format!("delivery to {} is tried again: {error}", message.log),
-                );
+                platform.log(Level::Warn, &format!("delivery to {log} is tried again: {error}"));
                 return Delivered::Retry;
             }
         },
@@ -91,6 +92,7 @@ mod tests {
             .collect();
         QueueMessage {
             log: name("x"),
+            retention: None,
             events,
         }
         .encode()

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use eventstar_event::{Envelope, EnvelopeError};
-use eventstar_log::LogName;
+use eventstar_log::{LogName, Retention};
 use serde::{Deserialize, Serialize};
 
 /// The version of the form.
@@ -27,6 +27,8 @@ pub enum MessageError {
 pub struct QueueMessage {
     /// Where the events go.
     pub log: LogName,
+    /// The retention of their stream; `None` in messages from before there was retention.
+    pub retention: Option<Retention>,
     /// The events, in order.
     pub events: Vec<Envelope>,
 }
@@ -35,13 +37,15 @@ pub struct QueueMessage {
 struct Header {
     v: u32,
     log: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retention: Option<Retention>,
 }
 
 impl QueueMessage {
     /// The message's text.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut text = header(&self.log);
+        let mut text = header(&self.log, self.retention);
         self.events.iter().for_each(|event| event.write_line(&mut text));
         Bytes::from(text)
     }
@@ -62,17 +66,19 @@ impl QueueMessage {
             .ok_or_else(|| MessageError::Header(format!("'{}' is no log", header.log)))?;
         Ok(Self {
             log,
+            retention: header.retention,
             events: Envelope::read_lines(lines)?,
         })
     }
 }
 
-fn header(log: &LogName) -> Vec<u8> {
+fn header(log: &LogName, retention: Option<Retention>) -> Vec<u8> {
     let header = Header {
         v: FORMAT,
         log: log.to_string(),
+        retention,
     };
-    // A number and a text: there is nothing that could fail to serialize.
+    // Numbers and a text: there is nothing that could fail to serialize.
     let mut text = serde_json::to_vec(&header).unwrap_or_default();
     text.push(b'\n');
     text
@@ -89,9 +95,9 @@ pub struct Packed {
 
 /// Packs events of one log into as few messages as fit [`MAX_MESSAGE_BYTES`], in order.
 #[must_use]
-pub fn pack(log: &LogName, events: &[Envelope]) -> Packed {
+pub fn pack(log: &LogName, retention: Option<Retention>, events: &[Envelope]) -> Packed {
     let mut packed = Packed::default();
-    let empty = header(log);
+    let empty = header(log, retention);
     let mut message = empty.clone();
     for (index, event) in events.iter().enumerate() {
         let before = message.len();
@@ -151,9 +157,17 @@ mod tests {
             message,
             QueueMessage {
                 log: log(),
+                retention: None,
                 events: vec![event(0, 1)]
             }
         );
+        assert_eq!(message.encode(), stored);
+        let stored = stored.replace(
+            "/1/0\"}",
+            "/1/0\",\"retention\":{\"ms\":1000,\"bytes\":8000000000}}",
+        );
+        let message = QueueMessage::decode(stored.as_bytes()).unwrap();
+        assert_eq!(message.retention.unwrap().ms, Some(1000));
         assert_eq!(message.encode(), stored);
     }
 
@@ -177,7 +191,7 @@ mod tests {
             .enumerate()
             .map(|(id, bytes)| event(id, bytes))
             .collect();
-        let packed = pack(&log(), &events);
+        let packed = pack(&log(), None, &events);
         assert_eq!(packed.too_large, [3]);
         assert!(
             packed
@@ -198,6 +212,6 @@ mod tests {
             })
             .collect();
         assert_eq!(order, [vec!["0", "1"], vec!["2", "4"], vec!["5"]]);
-        assert!(pack(&log(), &[]).messages.is_empty());
+        assert!(pack(&log(), None, &[]).messages.is_empty());
     }
 }

@@ -7,7 +7,9 @@
 mod chunk;
 mod frame;
 mod name;
+mod retention;
 
 pub use chunk::{Appended, Chunk, LogEvent};
 pub use frame::{Frame, FrameDecoder, FrameError, Gap, GapReason, Start};
 pub use name::LogName;
+pub use retention::Retention;

@@ -28,7 +28,7 @@ use worker::{Context, Env, KvStore, State, console_error, console_log, console_w
 
 pub use http_client::FetchClient;
 pub use js::MessageBatch;
-pub use objects::{LogObjects, MetricsClient, RegistryClient, serve_object};
+pub use objects::{LogObjects, MetricsClient, RegistryClient, now, serve_object, set_alarm};
 pub use queue::{EventQueue, consume};
 pub use server::Server;
 pub use sql::DoSql;

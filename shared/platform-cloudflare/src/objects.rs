@@ -4,22 +4,24 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use eventstar_event::Envelope;
-use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Start};
+use eventstar_event::time::Millis;
+use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Retention, Start};
 use eventstar_ports::{
-    Body, Metrics, PortError, Published, Registry, RegistryError, RegistryRequest, Sample, StreamLog,
+    Body, Diagnostics, Level, Metrics, PortError, Published, Registry, RegistryError, RegistryRequest,
+    Sample, StreamLog,
 };
 use eventstar_stores::object_api;
 use futures_util::stream::{self, LocalBoxStream, StreamExt};
 use http::{Request, Response, StatusCode};
 use worker::js_sys::futures::JsFuture;
-use worker::js_sys::{Array, Uint8Array};
+use worker::js_sys::{Array, Date, Uint8Array};
 use worker::wasm_bindgen::JsCast;
-use worker::{State, web_sys};
+use worker::{ScheduledTime, State, web_sys};
 
 use crate::body::{self, BodyReader, bytes};
 use crate::js::{self, Stub};
 use crate::scope::Scope;
-use crate::{Host, error};
+use crate::{Console, Host, error};
 
 /// The one object of the registry's namespace.
 const REGISTRY: &str = "registry";
@@ -41,8 +43,13 @@ pub struct MetricsClient(pub(crate) Scope);
 impl StreamLog for LogObjects {
     type Follow = LocalBoxStream<'static, Result<Frame, PortError>>;
 
-    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
-        let request = object_api::append_request(log, batch);
+    async fn append_with(
+        &self,
+        log: &LogName,
+        batch: &[Envelope],
+        retention: Option<Retention>,
+    ) -> Result<Appended, PortError> {
+        let request = object_api::append_request(log, batch, retention);
         let (status, answer) = ask(&self.0, "STREAM_LOG", &log.to_string(), "log", request).await?;
         object_api::append_result(status, &answer)
     }
@@ -201,4 +208,19 @@ pub async fn serve_object(
         Err(status) => body::refusal(status),
     };
     Ok(body::response(answer, &Host::object(state))?.into())
+}
+
+/// The time of day, in a Durable Object.
+#[must_use]
+pub fn now() -> Millis {
+    Date::now() as Millis
+}
+
+/// Sets the alarm of a Durable Object, if there is a time for it.
+pub async fn set_alarm(state: &State, at: Option<Millis>) {
+    let Some(at) = at else { return };
+    let time = ScheduledTime::new(Date::new(&(at as f64).into()));
+    if let Err(error) = state.storage().set_alarm(time).await {
+        Console.log(Level::Error, &format!("an alarm could not be set: {error}"));
+    }
 }

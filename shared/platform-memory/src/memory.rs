@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
-use eventstar_log::{Appended, Frame, LogName, Start};
+use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_ports::{
     Background, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Level, Metrics, Platform,
     PortError, PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, Sample, StreamLog,
@@ -298,7 +298,12 @@ impl Registry for Memory {
 impl StreamLog for Memory {
     type Follow = Pin<Box<dyn Stream<Item = Result<Frame, PortError>>>>;
 
-    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
+    async fn append_with(
+        &self,
+        log: &LogName,
+        batch: &[Envelope],
+        retention: Option<Retention>,
+    ) -> Result<Appended, PortError> {
         self.called().await;
         let fault = self.0.faults.borrow().get("log").copied();
         if fault == Some(Fault::Before) {
@@ -306,7 +311,7 @@ impl StreamLog for Memory {
         }
         let answer = SqlLog::new(self.sql())
             .with_retry_window(retry_window(self))
-            .append(log, batch)
+            .append_with(log, batch, retention)
             .await;
         match fault {
             Some(fault) => Err(fault.error("log")),

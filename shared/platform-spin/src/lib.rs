@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
-use eventstar_log::{Appended, Frame, LogName, Start};
+use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_ports::{
     Background, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, Published, Registry,
     RegistryError, RegistryRequest, StreamLog, Timer,
@@ -167,10 +167,15 @@ pub struct SpinLog {
 impl StreamLog for SpinLog {
     type Follow = Pin<Box<dyn Stream<Item = Result<Frame, PortError>>>>;
 
-    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
+    async fn append_with(
+        &self,
+        log: &LogName,
+        batch: &[Envelope],
+        retention: Option<Retention>,
+    ) -> Result<Appended, PortError> {
         SqlLog::new(SpinSql)
             .with_retry_window(retry_window(self.settings.as_ref()))
-            .append(log, batch)
+            .append_with(log, batch, retention)
             .await
     }
 

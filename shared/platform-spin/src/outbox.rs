@@ -1,4 +1,5 @@
-//! The queue: an outbox table, drained in the background by whoever put something in or comes by later.
+//! The queue: an outbox table, drained in the background by whoever put something in or comes by later; who comes by also
+//! drops expired events of logs that went quiet.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use eventstar_delivery::{Delivered, deliver};
 use eventstar_event::time::Millis;
 use eventstar_ports::{Background, Clock, Diagnostics, Level, PortError, Queue};
-use eventstar_stores::SqlOutbox;
+use eventstar_stores::{SqlLog, SqlOutbox};
 use spin_sdk::time::sleep;
 
 use crate::settings::Settings;
@@ -19,6 +20,9 @@ const BATCH: usize = 50;
 
 /// How often a passing request looks for what a crash or a failure left behind, in milliseconds.
 const LOOK_EVERY_MS: Millis = 1000;
+
+/// How often a passing request looks for logs whose events have expired, in milliseconds.
+const SWEEP_EVERY_MS: Millis = 60_000;
 
 /// How long a message that could not be delivered waits: doubled with every attempt, up to the longest.
 const FIRST_RETRY_MS: Millis = 1000;
@@ -31,6 +35,7 @@ thread_local! {
     static DRAINING: Cell<bool> = const { Cell::new(false) };
     static AGAIN: Cell<bool> = const { Cell::new(false) };
     static LOOKED: Cell<Millis> = const { Cell::new(0) };
+    static SWEPT: Cell<Millis> = const { Cell::new(0) };
 }
 
 /// The outbox as a queue.
@@ -47,12 +52,22 @@ impl Queue for SpinQueue {
     }
 }
 
-/// Looks in the background for messages that were left behind, at most once a second and instance.
+/// Looks in the background for messages that were left behind, at most once a second and instance, and for events that
+/// have expired, at most once a minute and instance.
 pub fn drain_soon(platform: &Spin) {
     let now = platform.now();
     if now.saturating_sub(LOOKED.get()) >= LOOK_EVERY_MS {
         LOOKED.set(now);
         drain_in_background(platform);
+    }
+    if now.saturating_sub(SWEPT.get()) >= SWEEP_EVERY_MS {
+        SWEPT.set(now);
+        let work = platform.clone();
+        platform.spawn(async move {
+            if let Err(error) = SqlLog::new(SpinSql).sweep(now).await {
+                work.log(Level::Error, &format!("expired events were not dropped: {error}"));
+            }
+        });
     }
 }
 

@@ -26,7 +26,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use eventstar_event::Envelope;
-use eventstar_log::{Appended, Frame, LogName, Start};
+use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use futures_util::Stream;
 use futures_util::future::try_join_all;
 
@@ -72,7 +72,17 @@ pub trait StreamLog {
 
     /// Appends `batch` and returns once it is durable. Events whose delivery id is in the log already are left out, so
     /// that a retry is safe. A `Timeout` means unknown.
-    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError>;
+    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
+        self.append_with(log, batch, None).await
+    }
+
+    /// The same, for a stream with this retention; without, what the log was told last counts, at first the default.
+    async fn append_with(
+        &self,
+        log: &LogName,
+        batch: &[Envelope],
+        retention: Option<Retention>,
+    ) -> Result<Appended, PortError>;
 
     /// Follows the log from `start`.
     fn follow(&self, log: &LogName, start: Start) -> Self::Follow;

@@ -2,6 +2,7 @@
 
 mod open;
 mod recent;
+mod retention;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -10,7 +11,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
-use eventstar_log::{Appended, Chunk, LogName};
+use eventstar_log::{Appended, Chunk, LogName, Retention};
 use eventstar_ports::{Config, PortError, PortErrorKind, Row, Sql, SqlValue, Statement};
 
 use self::recent::{Needed, Recent};
@@ -97,15 +98,16 @@ impl<S: Sql> SqlLog<S> {
         Self { retry_window, ..self }
     }
 
-    /// Creates the table where it is missing.
+    /// Creates the tables where they are missing.
     ///
     /// # Errors
     /// The database's.
     pub async fn prepare(&self) -> Result<(), PortError> {
-        self.sql.write(vec![Statement::new(TABLE, vec![])]).await
+        let tables = [TABLE, retention::TABLE].map(|table| Statement::new(table, vec![]));
+        self.sql.write(tables.into()).await
     }
 
-    /// Runs `query`, creating the table when it is the first to need it.
+    /// Runs `query`, creating the tables when it is the first to need them.
     async fn query(&self, sql: &'static str, params: Vec<SqlValue>) -> Result<Vec<Row>, PortError> {
         let statement = Statement::new(sql, params);
         match self.sql.query(statement.clone()).await {
@@ -117,20 +119,68 @@ impl<S: Sql> SqlLog<S> {
         }
     }
 
+    /// Runs `statements` in one transaction, creating the tables when they are the first to need them.
+    async fn write(&self, statements: Vec<Statement>) -> Result<(), PortError> {
+        match self.sql.write(statements.clone()).await {
+            Err(error) if error.detail.contains("no such table") => {
+                self.prepare().await?;
+                self.sql.write(statements).await
+            }
+            answer => answer,
+        }
+    }
+
     /// Appends a batch; one row a chunk. Events whose delivery id is in the log already are left out.
     ///
     /// # Errors
     /// The database's; `Unavailable` when other writers won every race.
     pub async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
+        self.append_with(log, batch, None).await
+    }
+
+    /// The same, for a stream with this retention; without, what the log was told last counts.
+    ///
+    /// # Errors
+    /// As [`SqlLog::append`].
+    pub async fn append_with(
+        &self,
+        log: &LogName,
+        batch: &[Envelope],
+        retention: Option<Retention>,
+    ) -> Result<Appended, PortError> {
+        let (appended, _) = self.append_and_look(log, batch, retention).await?;
+        Ok(appended)
+    }
+
+    /// The same; tells also whether it looked for what has expired.
+    pub(crate) async fn append_and_look(
+        &self,
+        log: &LogName,
+        batch: &[Envelope],
+        retention: Option<Retention>,
+    ) -> Result<(Appended, bool), PortError> {
         let name = log.to_string();
+        let (appended, before) = self.append_batch(&name, batch).await?;
+        let looks = appended.written > 0 && retention::must_look(before, batch, retention);
+        if looks {
+            // The batch is durable whatever becomes of this: what fails here is made up for by the next look.
+            let _ = self
+                .drop_expired(&name, retention, retention::newest(batch))
+                .await;
+        }
+        Ok((appended, looks))
+    }
+
+    /// Appends a batch; returns also where the log ended before.
+    async fn append_batch(&self, name: &str, batch: &[Envelope]) -> Result<(Appended, Head), PortError> {
         let needed = Needed::by(batch, self.retry_window, self.most_ids());
         let mut overtaken = false;
         for _ in 0..MAX_TRIES {
             // What goes wrong below leaves nothing remembered: the next append reads what is true.
             let remembered = self.memory.as_ref().and_then(|memory| memory.take());
-            let recent = match remembered.filter(|recent| recent.is_of(&name) && recent.has(&needed)) {
+            let recent = match remembered.filter(|recent| recent.is_of(name) && recent.has(&needed)) {
                 Some(recent) => recent,
-                None => self.read_recent(&name, &needed).await?,
+                None => self.read_recent(name, &needed).await?,
             };
             let head = recent.head;
             let mut seen = HashSet::new();
@@ -149,15 +199,15 @@ impl<S: Sql> SqlLog<S> {
             };
             if fresh.is_empty() {
                 self.remember(recent);
-                return Ok(appended);
+                return Ok((appended, head));
             }
-            if overtaken && let Some(base) = self.append_at_end(&name, head, &fresh).await? {
-                return Ok(Appended { base, ..appended });
+            if overtaken && let Some(base) = self.append_at_end(name, head, &fresh).await? {
+                return Ok((Appended { base, ..appended }, head));
             }
-            match self.sql.write(inserts(&name, head, &fresh)).await {
+            match self.sql.write(inserts(name, head, &fresh)).await {
                 Ok(()) => {
                     self.remember(recent.with(&fresh));
-                    return Ok(appended);
+                    return Ok((appended, head));
                 }
                 Err(error) if error.kind == PortErrorKind::Conflict => overtaken = true,
                 Err(error) => return Err(error),
@@ -269,7 +319,8 @@ impl<S: Sql> SqlLog<S> {
             let rows = self
                 .query(
                     "SELECT base, count, first, last, lines FROM chunk WHERE log = ?1 AND base + count > ?2 AND base >= \
-                     COALESCE((SELECT MAX(base) FROM chunk WHERE log = ?1 AND base <= ?2), 0) ORDER BY base LIMIT ?3",
+                     COALESCE((SELECT MAX(base) FROM chunk WHERE log = ?1 AND base <= ?2), 0) AND length(lines) > 0 \
+                     ORDER BY base LIMIT ?3",
                     vec![name.as_str().into(), next.into(), CHUNKS_PER_READ.into()],
                 )
                 .await?;

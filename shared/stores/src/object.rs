@@ -1,13 +1,14 @@
 //! The objects that own a log or the registry on Workers: one I/O context for all of a log's readers, so that an append
 //! reaches them without polling.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
-use eventstar_log::{Chunk, Frame, LogName, Start};
+use eventstar_log::{Chunk, Frame, LogName, Retention, Start};
 use eventstar_ports::{Body, KeyValueWrite, Platform, PortError, RegistryError, RegistryRequest, Sql, Timer};
 use futures_channel::mpsc;
 use futures_util::future::{Either, select};
@@ -15,7 +16,7 @@ use futures_util::{FutureExt, StreamExt};
 use http::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::object_api::{AppendAnswer, parse_start};
+use crate::object_api::{AppendAnswer, parse_retention, parse_start};
 use crate::poll::READ_BYTES;
 use crate::{HEARTBEAT, SqlLog, UpstreamRegistry};
 
@@ -26,7 +27,10 @@ const FOLLOWER_QUEUE: usize = 32;
 pub struct LogObject<S, T> {
     log: SqlLog<S>,
     timer: T,
-    followers: RefCell<Vec<mpsc::Sender<Chunk>>>,
+    followers: RefCell<BTreeMap<u64, mpsc::Sender<Chunk>>>,
+    subscribed: Cell<u64>,
+    /// When to look for expired events next, where that has changed.
+    alarm: Cell<Option<Millis>>,
 }
 
 impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> LogObject<S, T> {
@@ -36,42 +40,69 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> LogObject<S, T> {
             log: SqlLog::owned(sql).with_retry_window(retry_window),
             timer,
             followers: RefCell::default(),
+            subscribed: Cell::default(),
+            alarm: Cell::default(),
         })
     }
 
     /// Answers a request of [`crate::object_api`].
-    pub async fn handle(self: &Rc<Self>, request: http::Request<Bytes>) -> Response<Body> {
+    pub async fn handle(self: &Rc<Self>, request: http::Request<Bytes>, now: Millis) -> Response<Body> {
         let path = request.uri().path().trim_start_matches('/');
+        let query = request.uri().query().unwrap_or_default();
         let (name, action) = path.rsplit_once('/').unwrap_or((path, ""));
         let Some(name) = LogName::parse(name) else {
             return text(StatusCode::NOT_FOUND, format!("no log is called '{name}'"));
         };
         match action {
-            "append" => self.append(&name, request.body()).await,
-            "follow" => {
-                let query = request.uri().query().unwrap_or_default();
-                match query.strip_prefix("start=").and_then(parse_start) {
-                    Some(start) => Response::new(Body::Stream(self.follow(name, start).boxed_local())),
-                    None => text(StatusCode::BAD_REQUEST, format!("'{query}' is no start")),
-                }
-            }
+            "append" => match parse_retention(query) {
+                Ok(retention) => self.append(&name, request.body(), retention, now).await,
+                Err(message) => text(StatusCode::BAD_REQUEST, message),
+            },
+            "follow" => match query.strip_prefix("start=").and_then(parse_start) {
+                Some(start) => Response::new(Body::Stream(self.follow(name, start).boxed_local())),
+                None => text(StatusCode::BAD_REQUEST, format!("'{query}' is no start")),
+            },
             _ => text(StatusCode::NOT_FOUND, format!("a log cannot '{action}'")),
         }
     }
 
-    /// How many readers follow; those that went are counted until the next append.
+    /// How many readers follow.
     #[must_use]
     pub fn followers(&self) -> usize {
         self.followers.borrow().len()
     }
 
-    async fn append(&self, name: &LogName, lines: &[u8]) -> Response<Body> {
+    /// Drops what has expired, for a log that went quiet.
+    ///
+    /// # Errors
+    /// The database's: the platform rings again.
+    pub async fn ring(&self, now: Millis) -> Result<(), PortError> {
+        self.log.sweep(now).await?;
+        self.alarm.set(self.log.next_sweep(now).await?);
+        Ok(())
+    }
+
+    /// When to be called at [`LogObject::ring`], if that has changed since this was last asked.
+    pub fn take_alarm(&self) -> Option<Millis> {
+        self.alarm.take()
+    }
+
+    async fn append(
+        &self,
+        name: &LogName,
+        lines: &[u8],
+        retention: Option<Retention>,
+        now: Millis,
+    ) -> Response<Body> {
         let batch = match Envelope::read_lines(lines) {
             Ok(batch) => batch,
             Err(error) => return text(StatusCode::BAD_REQUEST, error.to_string()),
         };
-        match self.log.append(name, &batch).await {
-            Ok(appended) => {
+        match self.log.append_and_look(name, &batch, retention).await {
+            Ok((appended, looked)) => {
+                if looked {
+                    self.alarm.set(self.log.next_sweep(now).await.ok().flatten());
+                }
                 if appended.written > 0 && !self.followers.borrow().is_empty() {
                     self.push(name, appended.base).await;
                 }
@@ -92,19 +123,23 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> LogObject<S, T> {
             self.followers.borrow_mut().clear();
             return;
         };
-        self.followers.borrow_mut().retain_mut(|follower| {
+        self.followers.borrow_mut().retain(|_, follower| {
             chunks
                 .iter()
                 .all(|chunk| follower.try_send(chunk.clone()).is_ok())
         });
     }
 
-    fn subscribe(&self) -> mpsc::Receiver<Chunk> {
-        let (sender, receiver) = mpsc::channel(FOLLOWER_QUEUE);
-        let mut followers = self.followers.borrow_mut();
-        followers.retain(|follower| !follower.is_closed());
-        followers.push(sender);
-        receiver
+    fn subscribe(self: &Rc<Self>) -> Subscription<S, T> {
+        let (sender, chunks) = mpsc::channel(FOLLOWER_QUEUE);
+        let id = self.subscribed.get();
+        self.subscribed.set(id + 1);
+        self.followers.borrow_mut().insert(id, sender);
+        Subscription {
+            object: Rc::clone(self),
+            id,
+            chunks,
+        }
     }
 
     /// The frames of one follower, encoded; it ends on a database error.
@@ -130,13 +165,27 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> LogObject<S, T> {
     }
 }
 
+/// What is pushed to one follower, until this is dropped: at the end of the follower's stream, which the platform drops
+/// when a write to it fails, at the latest that of a heartbeat.
+struct Subscription<S, T> {
+    object: Rc<LogObject<S, T>>,
+    id: u64,
+    chunks: mpsc::Receiver<Chunk>,
+}
+
+impl<S, T> Drop for Subscription<S, T> {
+    fn drop(&mut self) {
+        self.object.followers.borrow_mut().remove(&self.id);
+    }
+}
+
 /// Where one follower stands.
 struct Follower<S, T> {
     object: Rc<LogObject<S, T>>,
     name: LogName,
     start: Start,
     next: Option<u64>,
-    live: Option<mpsc::Receiver<Chunk>>,
+    live: Option<Subscription<S, T>>,
     /// Chunks read from the log and not yet sent, last first.
     ready: Vec<Chunk>,
     failed: bool,
@@ -166,7 +215,7 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> Follower<S, T> {
                 continue;
             };
             let heartbeat = self.object.timer.sleep(HEARTBEAT).boxed_local();
-            match select(live.next(), heartbeat).await {
+            match select(live.chunks.next(), heartbeat).await {
                 Either::Left((Some(chunk), _)) if chunk.next() <= next => {}
                 Either::Left((Some(chunk), _)) if chunk.base <= next => {
                     self.next = Some(chunk.next());

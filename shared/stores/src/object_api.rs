@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use eventstar_event::Envelope;
-use eventstar_log::{Appended, LogName, Start};
+use eventstar_log::{Appended, LogName, Retention, Start};
 use eventstar_ports::{PortError, PortErrorKind, Published, RegistryError, RegistryRequest, Sample};
 use http::{Method, Request, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
@@ -25,12 +25,28 @@ fn request(path_and_query: &str, body: Vec<u8>) -> Request<Bytes> {
     request
 }
 
-/// Appends `batch` to `log`.
+/// Appends `batch` to `log`, which keeps its events for `retention`. An object from before there was retention does not
+/// look at the query.
 #[must_use]
-pub fn append_request(log: &LogName, batch: &[Envelope]) -> Request<Bytes> {
+pub fn append_request(log: &LogName, batch: &[Envelope], retention: Option<Retention>) -> Request<Bytes> {
     let mut lines = Vec::new();
     batch.iter().for_each(|envelope| envelope.write_line(&mut lines));
-    request(&format!("/{log}/append"), lines)
+    let query = retention.map(|retention| format!("?retention={retention}"));
+    request(&format!("/{log}/append{}", query.unwrap_or_default()), lines)
+}
+
+/// Reads the query of [`append_request`]: none from a function from before there was retention.
+///
+/// # Errors
+/// What is no retention.
+pub(crate) fn parse_retention(query: &str) -> Result<Option<Retention>, String> {
+    if query.is_empty() {
+        return Ok(None);
+    }
+    let retention = query.strip_prefix("retention=").and_then(Retention::parse);
+    retention
+        .map(Some)
+        .ok_or_else(|| format!("'{query}' is no retention"))
 }
 
 /// Reads the answer to [`append_request`].

@@ -231,6 +231,7 @@ fn topics(entry: &Entry, stream: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use eventstar_log::Retention;
     use serde_json::json;
 
     use super::*;
@@ -503,6 +504,22 @@ mod tests {
     }
 
     #[test]
+    fn retention_is_seven_days_unless_the_stream_says_otherwise() {
+        let week = 7 * 24 * 60 * 60 * 1000;
+        for (retention, ms, bytes) in [
+            (json!(null), Some(week), 8_000_000_000),
+            (json!({}), Some(week), 8_000_000_000),
+            (json!({"ms": 1000}), Some(1000), 8_000_000_000),
+            (json!({"bytes": 1}), Some(week), 1),
+            (json!({"ms": -1, "bytes": -1}), None, 8_000_000_000),
+        ] {
+            let configs = StreamConfigs::parse(&json!({"a": {"retention": retention}})).unwrap();
+            let expected = Retention { ms, bytes };
+            assert_eq!(configs.stream("a").unwrap().retention, expected, "{retention}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_its_pointer() {
         for (config, pointer) in [
             (json!([]), ""),
@@ -519,6 +536,18 @@ mod tests {
             (json!({"a": {"topics": "x"}}), "/a/topics"),
             (json!({"a": {"partitions": 0}}), "/a/partitions"),
             (json!({"a": {"partitions": 65}}), "/a/partitions"),
+            (json!({"a": {"retention": 1000}}), "/a/retention"),
+            (json!({"a": {"retention": {"ms": 999}}}), "/a/retention/ms"),
+            (json!({"a": {"retention": {"ms": "7d"}}}), "/a/retention/ms"),
+            (
+                json!({"a": {"retention": {"ms": 3_155_760_000_001_u64}}}),
+                "/a/retention/ms",
+            ),
+            (json!({"a": {"retention": {"bytes": 0}}}), "/a/retention/bytes"),
+            (
+                json!({"a": {"retention": {"bytes": 8_000_000_001_u64}}}),
+                "/a/retention/bytes",
+            ),
             (
                 json!({"a": {"message_key_fields": {"k": 1}}}),
                 "/a/message_key_fields/k",

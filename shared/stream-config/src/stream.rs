@@ -1,6 +1,9 @@
 //! The settings of one stream, typed: what intake and the relay act on.
 
+use std::ops::RangeInclusive;
+
 use eventstar_event::SchemaUri;
+use eventstar_log::Retention;
 use serde_json::{Map, Value};
 
 /// What an answer of 201 waits for.
@@ -28,6 +31,8 @@ pub struct Stream {
     pub partitions: u32,
     /// The epoch of the topics' logs.
     pub log_epoch: u32,
+    /// How long each log of the stream keeps its events.
+    pub retention: Retention,
     /// The message key: key name → path of the event's member.
     pub message_key_fields: Vec<(String, Vec<String>)>,
     /// The members intake fills from HTTP headers: path of the event's member, name of the header in lower case.
@@ -49,6 +54,9 @@ pub struct Stream {
 
 /// Most partitions of a topic: a reader follows all of them.
 pub const MAX_PARTITIONS: u32 = 64;
+
+/// Longest retention, in milliseconds: a century, so that sums stay exact in JavaScript.
+const MAX_RETENTION_MS: i64 = 3_155_760_000_000;
 
 impl Stream {
     /// Reads checked, merged settings; `topics` must be computed already.
@@ -78,6 +86,7 @@ impl Stream {
             },
             partitions: number("partitions").unwrap_or(1).clamp(1, MAX_PARTITIONS),
             log_epoch: number("log_epoch").unwrap_or(0),
+            retention: retention(settings.get("retention")),
             message_key_fields: keys
                 .into_iter()
                 .flatten()
@@ -126,6 +135,20 @@ fn header_fields(producers: Option<&Value>) -> Vec<(Vec<String>, String)> {
             (path, header.to_ascii_lowercase())
         })
         .collect()
+}
+
+/// `{"ms": 604800000, "bytes": 1000000000}`: -1 is no limit of its own, as in Kafka.
+fn retention(settings: Option<&Value>) -> Retention {
+    let number = |name: &str| {
+        settings
+            .and_then(|settings| settings.get(name))
+            .and_then(Value::as_i64)
+    };
+    let bytes = number("bytes").and_then(|bytes| u64::try_from(bytes).ok());
+    Retention {
+        ms: number("ms").map_or(Some(Retention::DEFAULT_MS), |ms| u64::try_from(ms).ok()),
+        bytes: bytes.map_or(Retention::MAX_BYTES, |bytes| bytes.clamp(1, Retention::MAX_BYTES)),
+    }
 }
 
 /// The strings of an array; empty for everything else.
@@ -180,6 +203,7 @@ pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String
     {
         return wrong("/log_epoch", "a number from 0");
     }
+    check_retention(settings.get("retention"))?;
     if let Some(keys) = settings.get("message_key_fields").filter(|keys| !keys.is_null()) {
         let Some(keys) = keys.as_object() else {
             return wrong(
@@ -230,6 +254,36 @@ pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String
         if producers.get("tokens").is_some_and(|tokens| !names(tokens)) {
             return wrong("/producers/tokens", "an array of token names");
         }
+    }
+    Ok(())
+}
+
+fn check_retention(settings: Option<&Value>) -> Result<(), (String, String)> {
+    let Some(settings) = settings.filter(|settings| !settings.is_null()) else {
+        return Ok(());
+    };
+    let wrong =
+        |below: &str, expected: String| Err((format!("/retention{below}"), format!("expected {expected}")));
+    let fits = |name: &str, range: RangeInclusive<i64>| {
+        let value = settings.get(name);
+        value.is_none_or(|value| value.as_i64().is_some_and(|n| n == -1 || range.contains(&n)))
+    };
+    if !settings.is_object() {
+        return wrong("", "a map: ms, bytes or both".to_owned());
+    }
+    let min = i64::try_from(Retention::MIN_MS).unwrap_or(i64::MAX);
+    if !fits("ms", min..=MAX_RETENTION_MS) {
+        return wrong(
+            "/ms",
+            format!("milliseconds from {min} to {MAX_RETENTION_MS}, or -1 for no limit"),
+        );
+    }
+    let max = i64::try_from(Retention::MAX_BYTES).unwrap_or(i64::MAX);
+    if !fits("bytes", 1..=max) {
+        return wrong(
+            "/bytes",
+            format!("a number of bytes from 1 to {max}, which is what a log can hold, or -1 for that"),
+        );
     }
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use std::rc::Rc;
 
-use eventstar_platform_cloudflare::{DoSql, JsTimer, serve_object, settings};
+use eventstar_platform_cloudflare::{DoSql, JsTimer, now, serve_object, set_alarm, settings};
 use eventstar_stores::{LogObject, retry_window};
 // `durable_object` expands to paths that start at `wasm_bindgen`.
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
 
 /// One log, and the hub of its readers.
-#[durable_object(fetch)]
+#[durable_object(alarm)]
 pub struct StreamLogObject {
     state: Rc<State>,
     log: Rc<LogObject<DoSql, JsTimer>>,
@@ -24,6 +24,14 @@ impl DurableObject for StreamLogObject {
     }
 
     async fn fetch(&self, request: Request) -> Result<Response> {
-        serve_object(request, &self.state, |request| self.log.handle(request)).await
+        let answer = serve_object(request, &self.state, |request| self.log.handle(request, now())).await;
+        set_alarm(&self.state, self.log.take_alarm()).await;
+        answer
+    }
+
+    async fn alarm(&self) -> Result<Response> {
+        self.log.ring(now()).await.map_err(|error| error.to_string())?;
+        set_alarm(&self.state, self.log.take_alarm()).await;
+        Response::empty()
     }
 }

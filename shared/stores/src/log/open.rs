@@ -33,7 +33,7 @@ impl<S: Sql> SqlLog<S> {
         });
         let rows = self
             .query(
-                "SELECT base, first FROM chunk WHERE log = ? ORDER BY base LIMIT 1",
+                "SELECT base, first FROM chunk WHERE log = ? AND length(lines) > 0 ORDER BY base LIMIT 1",
                 vec![name.as_str().into()],
             )
             .await?;

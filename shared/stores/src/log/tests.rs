@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
 use eventstar_event::Topic;
-use eventstar_log::{Frame, Gap, GapReason, Start};
+use eventstar_log::{Frame, Gap, GapReason, Retention, Start};
 use eventstar_platform_memory::{Fault, MemorySql};
 
 use super::*;
 
+mod retention;
 mod retries;
 
 fn name(topic: &str) -> LogName {

@@ -31,6 +31,9 @@ impl Timer for AtOnce {
     }
 }
 
+/// When the first event is received.
+const START: u64 = 100 * 3_600_000;
+
 fn name() -> LogName {
     LogName {
         topic: Topic::parse("x").unwrap(),
@@ -42,7 +45,7 @@ fn name() -> LogName {
 fn events(ids: std::ops::Range<u64>) -> Vec<Envelope> {
     ids.map(|id| Envelope {
         id: id.to_string(),
-        dt: id,
+        dt: START + id,
         stream: "x".into(),
         key: None,
         headers: BTreeMap::new(),
@@ -52,7 +55,9 @@ fn events(ids: std::ops::Range<u64>) -> Vec<Envelope> {
 }
 
 async fn append<T: Timer + Clone + 'static>(object: &Rc<LogObject<MemorySql, T>>, ids: std::ops::Range<u64>) {
-    let answer = object.handle(append_request(&name(), &events(ids))).await;
+    let answer = object
+        .handle(append_request(&name(), &events(ids), None), 0)
+        .await;
     let status = answer.status();
     let Body::Full(body) = answer.into_body() else {
         panic!("streams")
@@ -64,7 +69,7 @@ async fn follow<T: Timer + Clone + 'static>(
     object: &Rc<LogObject<MemorySql, T>>,
     start: Start,
 ) -> eventstar_ports::ByteStream {
-    match object.handle(follow_request(&name(), start)).await.into_body() {
+    match object.handle(follow_request(&name(), start), 0).await.into_body() {
         Body::Stream(stream) => stream,
         Body::Full(body) => panic!("{body:?}"),
     }
@@ -131,9 +136,134 @@ fn a_follower_that_went_is_forgotten() {
             let mut stream = follow(&object, Start::Latest).await;
             assert!(stream.next().await.is_some(), "opened");
             assert!(stream.next().now_or_never().is_none(), "subscribed");
+            assert_eq!(object.followers(), 1);
         }
-        append(&object, 0..1).await;
         assert_eq!(object.followers(), 0);
+    });
+}
+
+#[test]
+fn hundreds_of_followers_come_and_go_and_a_new_one_still_reads() {
+    pollster::block_on(async {
+        let object = LogObject::new(MemorySql::default(), Never, 60_000);
+        let mut streams = Vec::new();
+        for _ in 0..300 {
+            let mut stream = follow(&object, Start::Latest).await;
+            assert!(stream.next().await.is_some(), "opened");
+            assert!(stream.next().now_or_never().is_none(), "subscribed");
+            streams.push(stream);
+        }
+        assert_eq!(object.followers(), 300);
+        append(&object, 0..1).await;
+        streams.truncate(100);
+        assert_eq!(object.followers(), 100);
+        for stream in &mut streams {
+            assert_eq!(read(stream, 1), [0]);
+        }
+        streams.clear();
+        assert_eq!(object.followers(), 0);
+        append(&object, 1..2).await;
+        assert_eq!(read(&mut follow(&object, Start::Offset(0)).await, 2), [0, 1]);
+    });
+}
+
+#[test]
+fn a_follower_behind_what_was_dropped_goes_on_with_the_first_event_there_is() {
+    pollster::block_on(async {
+        /// Both are counted from the first event: when what came before has expired, and when all has.
+        const LATER: u64 = Retention::DEFAULT_MS + 1000;
+        const LAST: u64 = 2 * LATER + 1000;
+        let object = LogObject::new(MemorySql::default(), Never, 60_000);
+        append(&object, 0..3).await;
+        let mut behind = follow(&object, Start::Offset(0)).await;
+        let mut at_the_end = follow(&object, Start::Latest).await;
+        assert!(behind.next().await.is_some(), "opened");
+        assert!(at_the_end.next().await.is_some(), "opened");
+        assert!(at_the_end.next().now_or_never().is_none(), "subscribed");
+        object.ring(START + LATER).await.unwrap();
+        assert!(behind.next().now_or_never().is_none(), "everything has expired");
+        append(&object, LATER..LATER + 2).await;
+        assert_eq!(read(&mut behind, 2), [3, 4]);
+        assert_eq!(read(&mut at_the_end, 2), [3, 4]);
+        // Too slow for its queue, which is full of what was dropped since.
+        let mut slow = follow(&object, Start::Offset(3)).await;
+        assert_eq!(read(&mut slow, 2), [3, 4]);
+        for id in 5..5 + 2 * FOLLOWER_QUEUE as u64 {
+            append(&object, LATER + id..LATER + id + 1).await;
+        }
+        object.ring(START + LAST).await.unwrap();
+        append(&object, LAST..LAST + 1).await;
+        let next = 5 + 2 * FOLLOWER_QUEUE as u64;
+        let mut offsets = Vec::new();
+        while offsets.last() != Some(&next) {
+            offsets.extend(read(&mut slow, 1));
+        }
+        let queued: Vec<u64> = (5..4 + offsets.len() as u64).collect();
+        assert!((FOLLOWER_QUEUE..2 * FOLLOWER_QUEUE).contains(&queued.len()));
+        assert_eq!(offsets[..queued.len()], queued);
+    });
+}
+
+#[test]
+fn the_alarm_rings_when_events_expire_and_drops_them() {
+    pollster::block_on(async {
+        const HOUR: u64 = 3_600_000;
+        let sql = MemorySql::default();
+        let object = LogObject::new(sql.clone(), Never, 60_000);
+        let append = async |dt, now, retention: Option<Retention>| {
+            let event = Envelope {
+                dt,
+                id: dt.to_string(),
+                ..events(0..1).remove(0)
+            };
+            object
+                .handle(append_request(&name(), &[event], retention), now)
+                .await;
+            object.take_alarm()
+        };
+        let kept_for = |ms| {
+            Some(Retention {
+                ms: Some(ms),
+                ..Retention::default()
+            })
+        };
+        let start = 100 * HOUR;
+        assert_eq!(
+            append(start, start, kept_for(2 * HOUR)).await,
+            Some(start + 2 * HOUR)
+        );
+        assert_eq!(
+            append(start + 1, start + 1, kept_for(2 * HOUR)).await,
+            None,
+            "known"
+        );
+        assert_eq!(
+            append(start + HOUR + 5, start + HOUR + 5, None).await,
+            Some(start + 2 * HOUR + 5),
+            "not more often than once an hour"
+        );
+        // What expired at the same time is dropped together; the rest an hour later at the earliest.
+        object.ring(start + 2 * HOUR + 5).await.unwrap();
+        assert_eq!(object.take_alarm(), Some(start + 3 * HOUR + 5));
+        object.ring(start + 3 * HOUR + 6).await.unwrap();
+        assert_eq!(object.take_alarm(), None, "nothing is left");
+        let mut reader = follow(&object, Start::Offset(0)).await;
+        let opened = reader.next().await.unwrap();
+        assert!(
+            opened.starts_with(br#"{"opened":{"start":3,"earliest":3,"head":3"#),
+            "{opened:?}"
+        );
+    });
+}
+
+#[test]
+fn an_alarm_that_could_not_drop_fails_so_that_it_rings_again() {
+    pollster::block_on(async {
+        let sql = MemorySql::default();
+        let object = LogObject::new(sql.clone(), Never, 60_000);
+        sql.fail_reads(1);
+        assert!(object.ring(1).await.is_err());
+        assert!(object.ring(1).await.is_ok());
     });
 }
 
@@ -157,14 +287,15 @@ fn foreign_requests_are_refused() {
             ("/nope", 404),
             ("/v1/x/0/0/nope", 404),
             ("/v1/x/0/0/follow?start=yesterday", 400),
+            ("/v1/x/0/0/append?retention=forever", 400),
         ] {
             let mut request = http::Request::new(Bytes::new());
             *request.uri_mut() = path.parse().unwrap();
-            assert_eq!(object.handle(request).await.status(), status, "{path}");
+            assert_eq!(object.handle(request, 0).await.status(), status, "{path}");
         }
-        let mut request = append_request(&name(), &[]);
+        let mut request = append_request(&name(), &[], None);
         *request.body_mut() = Bytes::from_static(b"nope\n");
-        assert_eq!(object.handle(request).await.status(), 400);
+        assert_eq!(object.handle(request, 0).await.status(), 400);
     });
 }
 
