@@ -106,6 +106,26 @@ fn one_bad_stream_publishes_nothing() {
 }
 
 #[test]
+fn partitions_may_only_grow_unless_the_logs_begin_anew() {
+    let instance = Instance::from_env();
+    let stream = format!("versions.{}", fresh_uuid());
+    let publish = |settings: Value| {
+        let mut config = instance.admin(Request::get(STREAM_CONFIGS)).expect(200).json();
+        config[&stream] = settings;
+        instance.admin(Request::put_json(STREAM_CONFIGS, config.to_string()).header("if-match", "*"))
+    };
+    let _ = publish(json!({"partitions": 3})).expect(200);
+    let refused = publish(json!({"partitions": 2})).expect(400).json();
+    let detail = refused["detail"].as_str().expect("a detail");
+    assert!(
+        detail.contains(&format!("/{stream}/partitions")) && detail.contains("log_epoch"),
+        "{detail}"
+    );
+    let _ = publish(json!({"partitions": 4})).expect(200);
+    let _ = publish(json!({"partitions": 1, "log_epoch": 1})).expect(200);
+}
+
+#[test]
 fn a_dry_run_publishes_no_schema() {
     let instance = Instance::from_env();
     let title = format!("versions/{}", fresh_uuid());

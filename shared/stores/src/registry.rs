@@ -365,7 +365,7 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         now: Millis,
     ) -> Result<u64, RegistryError> {
         let parsed = serde_json::from_str(config.get()).map_err(invalid)?;
-        StreamConfigs::parse(&parsed).map_err(invalid)?;
+        let next = StreamConfigs::parse(&parsed).map_err(invalid)?;
         let bytes = config.get().len();
         if bytes > MAX_DOCUMENT_BYTES {
             return Err(invalid(format!(
@@ -376,6 +376,9 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
             let current = self.current_version().await?;
             if let Some(expected) = if_match.filter(|expected| *expected != current) {
                 return Err(RegistryError::VersionMismatch { current, expected });
+            }
+            if let Some(earlier) = self.configured(current).await? {
+                next.check_after(&earlier).map_err(invalid)?;
             }
             let version = current + 1;
             let document = StreamConfigDocument {
@@ -404,6 +407,14 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         Err(RegistryError::Unavailable {
             detail: "other publishers won every race".into(),
         })
+    }
+
+    /// A version of the stream config, read; `None` if there is none, or one that counts as wrong by now.
+    async fn configured(&self, version: u64) -> Result<Option<StreamConfigs>, RegistryError> {
+        let stored = self.stream_config(Some(version)).await?;
+        Ok(stored
+            .and_then(|stored| serde_json::from_str(stored.config?.get()).ok())
+            .and_then(|config| StreamConfigs::parse(&config).ok()))
     }
 
     async fn stream_config(&self, version: Option<u64>) -> Result<Option<StoredConfig>, RegistryError> {

@@ -8,6 +8,7 @@ mod merge;
 mod model;
 mod pattern;
 mod stream;
+mod succession;
 
 pub use constraints::Constraints;
 pub use merge::merge;

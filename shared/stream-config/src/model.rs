@@ -26,6 +26,8 @@ pub struct ConfigError {
 }
 
 struct Entry {
+    /// JSON pointer of its settings.
+    pointer: String,
     key: String,
     pattern: Option<StreamPattern>,
     settings: Map<String, Value>,
@@ -125,6 +127,7 @@ impl StreamConfigs {
             settings.insert("stream".into(), Value::from(key.as_str()));
             configs.exact.insert(key.clone(), configs.entries.len());
             configs.entries.push(Entry {
+                pointer: at,
                 key: key.clone(),
                 pattern,
                 settings,
@@ -158,6 +161,11 @@ impl StreamConfigs {
                     .is_some_and(|pattern| pattern.matches(stream))
             }),
         }
+    }
+
+    /// JSON pointer of the settings that count for `stream`.
+    pub(crate) fn pointer(&self, stream: &str) -> Option<&str> {
+        self.find(stream).map(|entry| entry.pointer.as_str())
     }
 
     /// The settings of `stream` as EventStreamConfig answers them: defaults merged, `stream` the config's key,

@@ -502,6 +502,32 @@ fn revision(title: &str, revision: u64, json: &str) -> SchemaRevision {
     }
 }
 
+#[test]
+fn a_stream_config_with_fewer_partitions_is_refused_by_publishing_and_by_rollback() {
+    run(async {
+        let memory = Memory::new();
+        for (version, config) in [(1, r#"{"a":{}}"#), (2, r#"{"a":{"partitions":3}}"#)] {
+            assert_eq!(publish_config(&memory, None, config).await.unwrap(), version);
+        }
+        let refused = publish_config(&memory, None, r#"{"a":{"partitions":2}}"#).await;
+        assert!(
+            matches!(&refused, Err(RegistryError::Invalid { message }) if message.contains("/a/partitions")),
+            "{refused:?}"
+        );
+        let rollback = RegistryRequest::RollbackStreamConfig {
+            if_match: None,
+            version: 1,
+        };
+        let refused = registry(&memory).ask(rollback, 8).await;
+        assert!(
+            matches!(refused, Err(RegistryError::Invalid { .. })),
+            "{refused:?}"
+        );
+        let anew = r#"{"a":{"partitions":2,"log_epoch":1}}"#;
+        assert_eq!(publish_config(&memory, None, anew).await.unwrap(), 3);
+    });
+}
+
 async fn publish_revisions(memory: &Memory, schemas: &[SchemaRevision]) -> Result<Published, RegistryError> {
     let schemas = schemas.to_vec();
     registry(memory)
