@@ -18,7 +18,7 @@ use eventstar_ports::{
     Timer,
 };
 use eventstar_stores::{
-    SqlLog, SqlMetrics, SqlRegistry, UpstreamMemory, UpstreamRegistry, follow_by_polling, retry_window,
+    SqlLog, SqlMetrics, SqlRegistry, Tails, UpstreamMemory, UpstreamRegistry, follow_by_polling, retry_window,
 };
 use futures_util::Stream;
 
@@ -51,6 +51,7 @@ struct Inner {
     reads: Cell<u64>,
     calls: Cell<u64>,
     sql: MemorySql,
+    tails: Rc<Tails>,
     queue: RefCell<Vec<Bytes>>,
     settings: RefCell<HashMap<String, String>>,
     lines: RefCell<Vec<String>>,
@@ -325,6 +326,7 @@ impl StreamLog for Memory {
             stream,
             log.clone(),
             start,
+            Rc::clone(&self.0.tails),
             self.clone(),
             Duration::from_millis(250),
         ))

@@ -1,6 +1,7 @@
 //! The ports on Spin: variables, the key-value store, and one SQLite file for the log, the registry and the outbox.
 //!
-//! Instances come and go and share nothing but the store and the database, so the log is followed by polling.
+//! Instances come and go and share nothing but the store and the database, so the log is followed by polling: once an
+//! instance, however many follow.
 
 mod http;
 mod http_client;
@@ -22,7 +23,7 @@ use eventstar_ports::{
     RegistryError, RegistryRequest, StreamLog, Timer,
 };
 use eventstar_stores::{
-    SqlLog, SqlMetrics, SqlRegistry, UpstreamMemory, UpstreamRegistry, follow_by_polling, retry_window,
+    SqlLog, SqlMetrics, SqlRegistry, Tails, UpstreamMemory, UpstreamRegistry, follow_by_polling, retry_window,
 };
 use futures_util::Stream;
 use spin_sdk::wasip3;
@@ -184,15 +185,27 @@ impl StreamLog for SpinLog {
             SqlLog::new(SpinSql),
             log.clone(),
             start,
+            TAILS.with(Rc::clone),
             SpinTimer,
             POLL_INTERVAL,
         ))
     }
 }
 
-/// Sleeping alone, for what outlives the request's platform.
+thread_local! {
+    /// What the followers of this instance have read.
+    static TAILS: Rc<Tails> = Rc::default();
+}
+
+/// Time alone, for what outlives the request's platform.
 #[derive(Debug, Clone, Copy)]
 struct SpinTimer;
+
+impl Clock for SpinTimer {
+    fn now(&self) -> Millis {
+        now()
+    }
+}
 
 impl Timer for SpinTimer {
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {

@@ -16,6 +16,7 @@ mod registry;
 mod schemas;
 mod settings;
 mod stored;
+mod tails;
 mod upstream;
 
 pub use configs::{ConfigCache, Configs};
@@ -30,6 +31,7 @@ pub use settings::{bad_number, bad_setting, bad_settings};
 pub use stored::{
     FileNote, IndexDocument, RevisionDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode,
 };
+pub use tails::Tails;
 pub use upstream::{UpstreamMemory, UpstreamRegistry};
 
 /// How often a follower hears that nothing happened.

@@ -1,99 +1,129 @@
 //! Following a log by polling it: for hosts whose instances cannot wake one another.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::Duration;
 
 use eventstar_log::{Chunk, Frame, LogName, Start};
-use eventstar_ports::{PortError, Sql, Timer};
+use eventstar_ports::{Clock, PortError, Sql, Timer};
 use futures_util::Stream;
 
-use crate::{HEARTBEAT, SqlLog};
+use crate::tails::Seen;
+use crate::{HEARTBEAT, SqlLog, Tails};
 
 /// Bytes read from the log at once.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
 
-enum State {
-    Opening(Start),
-    Reading {
-        next: u64,
-        ready: VecDeque<Chunk>,
-        idle: Duration,
-    },
-    Ended,
-}
-
-/// The frames of a follower that reads the log each `interval`; ends after an error.
-pub fn follow_by_polling<S: Sql + 'static, T: Timer + 'static>(
+/// The frames of a follower that looks for new events each `interval`; ends after an error. All followers of an instance
+/// have the same `tails`, and read each log as often as one would.
+pub fn follow_by_polling<S: Sql + 'static, T: Timer + Clock + 'static>(
     log: SqlLog<S>,
     name: LogName,
     start: Start,
-    timer: T,
+    tails: Rc<Tails>,
+    host: T,
     interval: Duration,
 ) -> impl Stream<Item = Result<Frame, PortError>> + 'static {
-    futures_util::stream::unfold(
-        (log, name, timer, State::Opening(start)),
-        move |(log, name, timer, state)| async move {
-            let (item, state) = step(&log, &name, &timer, interval, state).await?;
-            Some((item, (log, name, timer, state)))
-        },
-    )
+    let follower = Follower {
+        log,
+        name,
+        tails,
+        host,
+        interval,
+        state: State::Opening(start),
+    };
+    futures_util::stream::unfold(follower, |mut follower| async move {
+        let frame = follower.next_frame().await?;
+        Some((frame, follower))
+    })
 }
 
-async fn step<S: Sql, T: Timer>(
-    log: &SqlLog<S>,
-    name: &LogName,
-    timer: &T,
+struct Follower<S, T> {
+    log: SqlLog<S>,
+    name: LogName,
+    tails: Rc<Tails>,
+    host: T,
     interval: Duration,
     state: State,
-) -> Option<(Result<Frame, PortError>, State)> {
-    let (mut next, mut ready, mut idle) = match state {
-        State::Ended => return None,
-        State::Opening(start) => {
-            let opened = log.open(name, start).await;
-            let next = match &opened {
-                Ok(Frame::Opened { start, .. }) => *start,
-                _ => return Some((opened, State::Ended)),
+}
+
+enum State {
+    Opening(Start),
+    Reading(Place),
+    Ended,
+}
+
+/// Where a follower stands.
+struct Place {
+    next: u64,
+    /// Chunks that were read and not yet sent.
+    ready: VecDeque<Chunk>,
+    /// How long nothing has come.
+    idle: Duration,
+}
+
+impl<S: Sql, T: Timer + Clock> Follower<S, T> {
+    async fn next_frame(&mut self) -> Option<Result<Frame, PortError>> {
+        let (frame, state) = match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ended => return None,
+            State::Opening(start) => self.open(start).await,
+            State::Reading(place) => self.read_on(place).await,
+        };
+        self.state = state;
+        Some(frame)
+    }
+
+    async fn open(&self, start: Start) -> (Result<Frame, PortError>, State) {
+        let opened = self.log.open(&self.name, start).await;
+        let state = match &opened {
+            Ok(Frame::Opened { start, .. }) => State::Reading(Place {
+                next: *start,
+                ready: VecDeque::new(),
+                idle: Duration::ZERO,
+            }),
+            _ => State::Ended,
+        };
+        (opened, state)
+    }
+
+    async fn read_on(&self, mut place: Place) -> (Result<Frame, PortError>, State) {
+        loop {
+            if let Some(chunk) = place.ready.pop_front() {
+                place.next = chunk.next();
+                place.idle = Duration::ZERO;
+                return (Ok(Frame::Chunk(chunk)), State::Reading(place));
+            }
+            let wait = match self
+                .tails
+                .see(&self.name, place.next, self.host.now(), self.interval)
+            {
+                Seen::Chunks(chunks) => {
+                    place.ready = chunks.into();
+                    continue;
+                }
+                Seen::Nothing(wait) => wait,
+                Seen::Unknown => match self.look(place.next).await {
+                    Err(error) => return (Err(error), State::Ended),
+                    Ok(chunks) if chunks.is_empty() => self.interval,
+                    Ok(chunks) => {
+                        place.ready = chunks.into();
+                        continue;
+                    }
+                },
             };
-            return Some((
-                opened,
-                State::Reading {
-                    next,
-                    ready: VecDeque::new(),
-                    idle: Duration::ZERO,
-                },
-            ));
-        }
-        State::Reading { next, ready, idle } => (next, ready, idle),
-    };
-    loop {
-        if let Some(chunk) = ready.pop_front() {
-            next = chunk.next();
-            return Some((
-                Ok(Frame::Chunk(chunk)),
-                State::Reading {
-                    next,
-                    ready,
-                    idle: Duration::ZERO,
-                },
-            ));
-        }
-        match log.read(name, next, READ_BYTES).await {
-            Err(error) => return Some((Err(error), State::Ended)),
-            Ok(chunks) if !chunks.is_empty() => ready = chunks.into(),
-            Ok(_) if idle >= HEARTBEAT => {
-                return Some((
-                    Ok(Frame::Heartbeat),
-                    State::Reading {
-                        next,
-                        ready,
-                        idle: Duration::ZERO,
-                    },
-                ));
+            if place.idle >= HEARTBEAT {
+                place.idle = Duration::ZERO;
+                return (Ok(Frame::Heartbeat), State::Reading(place));
             }
-            Ok(_) => {
-                timer.sleep(interval).await;
-                idle += interval;
-            }
+            self.host.sleep(wait).await;
+            place.idle += wait;
         }
+    }
+
+    async fn look(&self, next: u64) -> Result<Vec<Chunk>, PortError> {
+        let _looking = self.tails.look(&self.name, next, self.host.now());
+        let chunks = self.log.read(&self.name, next, READ_BYTES).await?;
+        self.tails.add(&self.name, &chunks);
+        Ok(chunks)
     }
 }
