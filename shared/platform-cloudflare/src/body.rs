@@ -11,8 +11,9 @@ use worker::js_sys::{Object, Reflect, Uint8Array};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::web_sys::{self, Headers, ReadableStream, ReadableStreamDefaultReader, WritableStream};
 
-use crate::Host;
 use crate::js::{self, IdentityTransformStream, ReadResult};
+use crate::patience::Patience;
+use crate::{Host, JsTimer};
 
 /// Statuses that JavaScript allows no body for, not even an empty one.
 const WITHOUT_BODY: [StatusCode; 4] = [
@@ -183,13 +184,23 @@ pub(crate) fn refusal(status: StatusCode) -> Response<Body> {
 }
 
 /// Writes the stream out, as fast as the client reads and no longer than it does: the stream is dropped when a write fails.
+/// A client that reads nothing any more would hold the stream for ever, so it ends as well when a write takes too long.
 async fn pump(mut stream: ByteStream, writable: WritableStream) {
     let Ok(writer) = writable.get_writer() else { return };
+    let mut patience = Patience::new(JsTimer);
     while let Some(piece) = stream.next().await {
         // The runtime takes the piece away from its owner, so it gets a copy outside of the module's memory.
         let piece = Uint8Array::from(&*piece);
-        if JsFuture::from(writer.write_with_chunk(&piece)).await.is_err() {
-            return;
+        match patience
+            .wait_for(JsFuture::from(writer.write_with_chunk(&piece)))
+            .await
+        {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => return,
+            None => {
+                let _ = JsFuture::from(writer.abort()).await;
+                return;
+            }
         }
     }
     // The client may be gone by now; then there is nobody to tell.

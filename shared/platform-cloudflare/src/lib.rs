@@ -7,6 +7,7 @@ mod error;
 mod http_client;
 mod js;
 mod objects;
+mod patience;
 mod queue;
 mod scope;
 mod server;
