@@ -71,6 +71,7 @@ impl Layer {
             "eventstar-ports" => Ports,
             "eventstar-delivery"
             | "eventstar-http-api"
+            | "eventstar-log-contract"
             | "eventstar-mediawiki-api"
             | "eventstar-metrics"
             | "eventstar-pages"
