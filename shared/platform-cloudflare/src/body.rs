@@ -198,6 +198,8 @@ async fn pump(mut stream: ByteStream, writable: WritableStream) {
             Some(Ok(_)) => {}
             Some(Err(_)) => return,
             None => {
+                // First, as nobody knows when an end reaches a client that reads nothing.
+                drop(stream);
                 let _ = JsFuture::from(writer.abort()).await;
                 return;
             }
