@@ -5,10 +5,9 @@ use std::net::IpAddr;
 
 use eventstar_event::Document;
 use eventstar_event::json::quote;
-use eventstar_http_api::{Request, query_value};
-use eventstar_ports::{ClientAddress, Config};
+use eventstar_http_api::{Request, client_address, query_value};
+use eventstar_ports::Config;
 use http::HeaderMap;
-use ipnet::IpNet;
 
 /// Longest text taken from a header, in characters.
 pub(crate) const MAX_HEADER_CHARS: usize = 400;
@@ -46,7 +45,7 @@ impl<'r> Said<'r> {
             schema_uri: None,
             stream: None,
             headers: Some(Cow::Borrowed(request.headers())),
-            client_ip: client_ip(request, config),
+            client_ip: client_address(request, config),
         }
     }
 
@@ -96,22 +95,4 @@ impl<'r> Said<'r> {
             event.add(&["meta", "stream"], || quote(stream));
         }
     }
-}
-
-/// The address the platform saw. Behind one of the `TRUSTED_PROXIES` it is the proxy's, which then says whose the request
-/// is: `X-Client-IP`, else the leftmost of `X-Forwarded-For`.
-fn client_ip(request: &Request, config: &impl Config) -> Option<IpAddr> {
-    let ClientAddress(seen) = *request.extensions().get()?;
-    let proxies = config.get("TRUSTED_PROXIES").unwrap_or_default();
-    let is_proxy = proxies
-        .split([',', ' '])
-        .any(|proxy| proxy.parse() == Ok(seen) || proxy.parse().is_ok_and(|net: IpNet| net.contains(&seen)));
-    let told = |name: &str| {
-        let text = request.headers().get(name)?.to_str().ok()?;
-        text.split(',').next()?.trim().parse().ok()
-    };
-    let told = told("x-client-ip")
-        .or_else(|| told("x-forwarded-for"))
-        .filter(|_| is_proxy);
-    Some(told.unwrap_or(seen))
 }

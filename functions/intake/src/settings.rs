@@ -4,13 +4,11 @@
 //! last.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 
 use eventstar_event::json::split_body;
 use eventstar_event::{StreamName, Topic};
 use eventstar_ports::{Config, Level, Platform};
-use eventstar_stores::{bad_number, bad_setting, bad_settings};
-use ipnet::IpNet;
+use eventstar_stores::{bad_entries, bad_number, bad_proxies, bad_setting, bad_settings};
 
 use crate::errors::DEFAULT_PER_MINUTE;
 use crate::limits::{MAX_EVENT_BYTES, max_event_bytes};
@@ -41,13 +39,7 @@ fn problems(config: &impl Config) -> Vec<String> {
         0..=u64::from(u32::MAX),
         u64::from(DEFAULT_PER_MINUTE),
     ));
-    found.extend(bad_entries(
-        config,
-        "TRUSTED_PROXIES",
-        |entry| entry.parse::<IpAddr>().is_ok() || entry.parse::<IpNet>().is_ok(),
-        "addresses and networks such as 10.0.0.1 and 10.0.0.0/8",
-        "nobody is trusted for it",
-    ));
+    found.extend(bad_proxies(config));
     found.extend(bad_entries(
         config,
         "PATH_PREFIXES",
@@ -84,22 +76,6 @@ fn problems(config: &impl Config) -> Vec<String> {
         "the setting TEST_EVENTS must be a JSON array of events: /v1/_test/events answers 400 until it is corrected".to_owned()
     }));
     found
-}
-
-/// The entries of a list, separated by commas or white space, that do not fit.
-fn bad_entries(
-    config: &impl Config,
-    name: &str,
-    fits: impl Fn(&str) -> bool,
-    expected: &str,
-    instead: &str,
-) -> Vec<String> {
-    let list = config.get(name).unwrap_or_default();
-    let entries = list.split([',', ' ']).filter(|entry| !entry.is_empty());
-    entries
-        .filter(|entry| !fits(entry))
-        .map(|entry| bad_setting(name, entry, &format!("a list of {expected}"), instead))
-        .collect()
 }
 
 fn bad_text(

@@ -3,6 +3,7 @@
 //! Pure: requests in, responses out. The one place where error bodies and common headers are made.
 
 mod answer;
+mod client;
 mod dates;
 mod principal;
 mod request;
@@ -11,6 +12,7 @@ pub use answer::{
     ErrorBody, common_headers, empty, error, info, json, method_not_allowed, not_found, not_modified,
     retry_after, text, unavailable, with_etag,
 };
+pub use client::client_address;
 pub use dates::{http_date, unchanged, with_last_modified};
 pub use principal::{Access, Principal, admin_only};
 pub use request::{Routed, accepts, decode_segment, query, query_value, route};

@@ -27,7 +27,7 @@ pub use outbox::{OutboxMessage, SqlOutbox};
 pub use poll::follow_by_polling;
 pub use registry::{SqlRegistry, page_title};
 pub use schemas::{LatestChecks, SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};
-pub use settings::{bad_number, bad_setting, bad_settings};
+pub use settings::{bad_entries, bad_number, bad_proxies, bad_setting, bad_settings};
 pub use stored::{
     FileNote, IndexDocument, RevisionDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode,
 };

@@ -1,8 +1,10 @@
 //! Settings that are not what they must be. Such a value counts as not set, so the operator has to hear of it.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use eventstar_ports::Config;
+use ipnet::IpNet;
 
 use crate::configs::{MAX_TTL, ttl};
 use crate::log::{MAX_RETRY_WINDOW, retry_window};
@@ -38,6 +40,34 @@ pub fn bad_number(config: &impl Config, name: &str, range: RangeInclusive<u64>, 
     let fits = value.parse().is_ok_and(|number: u64| range.contains(&number));
     let expected = format!("a whole number from {} to {}", range.start(), range.end());
     (!fits).then(|| bad_setting(name, &value, &expected, &format!("{used} is used")))
+}
+
+/// What is wrong with the setting `TRUSTED_PROXIES`.
+pub fn bad_proxies(config: &impl Config) -> Vec<String> {
+    bad_entries(
+        config,
+        "TRUSTED_PROXIES",
+        |entry| entry.parse::<IpAddr>().is_ok() || entry.parse::<IpNet>().is_ok(),
+        "addresses and networks such as 10.0.0.1 and 10.0.0.0/8",
+        "nobody is trusted for it",
+    )
+}
+
+/// What is wrong with a setting that is a list, separated by commas or white space: one text for each entry that does not
+/// fit.
+pub fn bad_entries(
+    config: &impl Config,
+    name: &str,
+    fits: impl Fn(&str) -> bool,
+    expected: &str,
+    instead: &str,
+) -> Vec<String> {
+    let list = config.get(name).unwrap_or_default();
+    let entries = list.split([',', ' ']).filter(|entry| !entry.is_empty());
+    entries
+        .filter(|entry| !fits(entry))
+        .map(|entry| bad_setting(name, entry, &format!("a list of {expected}"), instead))
+        .collect()
 }
 
 /// The text about a setting: what is wrong, what it must be, and what counts until it is.
