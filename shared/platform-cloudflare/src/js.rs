@@ -92,6 +92,9 @@ extern "C" {
         work: &mut dyn FnMut() -> Result<(), JsValue>,
     ) -> Result<(), JsValue>;
 
+    #[wasm_bindgen(method, catch, js_name = deleteAll)]
+    pub(crate) fn delete_all(this: &Storage) -> Result<Promise, JsValue>;
+
     /// A queue to send to.
     pub(crate) type QueueBinding;
 

@@ -29,7 +29,7 @@ use worker::{Context, Env, KvStore, State, console_error, console_log, console_w
 
 pub use http_client::FetchClient;
 pub use js::MessageBatch;
-pub use objects::{LogObjects, MetricsClient, RegistryClient, now, serve_object, set_alarm};
+pub use objects::{LeaseObjects, LogObjects, MetricsClient, RegistryClient, now, serve_object, set_alarm};
 pub use queue::{EventQueue, consume};
 pub use server::Server;
 pub use sql::DoSql;
@@ -48,6 +48,7 @@ pub struct Cloudflare {
     log: LogObjects,
     metrics: MetricsClient,
     http: FetchClient,
+    leases: LeaseObjects,
 }
 
 /// What keeps work alive after its answer.
@@ -100,6 +101,7 @@ impl Cloudflare {
             log: LogObjects(scope.clone()),
             metrics: MetricsClient(scope.clone()),
             http: FetchClient(scope.clone()),
+            leases: LeaseObjects(scope.clone()),
             scope,
         }
     }
@@ -126,6 +128,7 @@ impl Platform for Cloudflare {
     type Log = LogObjects;
     type Metrics = MetricsClient;
     type Http = FetchClient;
+    type Leases = LeaseObjects;
 
     fn kv(&self) -> &EdgeKv {
         &self.kv
@@ -149,6 +152,10 @@ impl Platform for Cloudflare {
 
     fn http(&self) -> &FetchClient {
         &self.http
+    }
+
+    fn leases(&self) -> &LeaseObjects {
+        &self.leases
     }
 }
 

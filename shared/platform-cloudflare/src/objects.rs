@@ -1,4 +1,4 @@
-//! The stream log, the registry and the metrics: clients of Durable Objects, and the serving of those objects.
+//! The stream log, the registry, the metrics and the slots of clients: clients of Durable Objects, and the serving of those objects.
 
 use std::rc::Rc;
 
@@ -7,8 +7,8 @@ use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Retention, Start};
 use eventstar_ports::{
-    Body, Diagnostics, Level, Metrics, PortError, Published, Registry, RegistryError, RegistryRequest,
-    Sample, StreamLog,
+    Body, Diagnostics, Leases, Level, Metrics, PortError, Published, Registry, RegistryError,
+    RegistryRequest, Sample, Slot, StreamLog,
 };
 use eventstar_stores::object_api;
 use futures_util::stream::{self, LocalBoxStream, StreamExt};
@@ -39,6 +39,10 @@ pub struct RegistryClient(pub(crate) Scope);
 /// The metrics: a Durable Object of the namespace `METRICS`.
 #[derive(Debug, Clone)]
 pub struct MetricsClient(pub(crate) Scope);
+
+/// The slots of clients, each client a Durable Object of the namespace `LEASES`.
+#[derive(Debug, Clone)]
+pub struct LeaseObjects(pub(crate) Scope);
 
 impl StreamLog for LogObjects {
     type Follow = LocalBoxStream<'static, Result<Frame, PortError>>;
@@ -155,6 +159,20 @@ impl Metrics for MetricsClient {
         let request = object_api::read_metrics_request();
         let (status, answer) = ask(&self.0, "METRICS", METRICS, "metrics", request).await?;
         object_api::metrics_result(status, &answer)
+    }
+}
+
+impl Leases for LeaseObjects {
+    async fn take(&self, slot: &Slot, limit: u32) -> Result<bool, PortError> {
+        let request = object_api::take_request(slot, limit);
+        let (status, answer) = ask(&self.0, "LEASES", &slot.client, "leases", request).await?;
+        object_api::lease_result(status, &answer)
+    }
+
+    async fn release(&self, slot: &Slot) -> Result<(), PortError> {
+        let request = object_api::release_request(slot);
+        let (status, answer) = ask(&self.0, "LEASES", &slot.client, "leases", request).await?;
+        object_api::lease_result(status, &answer).map(|_| ())
     }
 }
 

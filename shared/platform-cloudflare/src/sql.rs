@@ -3,6 +3,7 @@
 use std::fmt;
 
 use eventstar_ports::{PortError, Row, Sql, SqlValue, Statement};
+use worker::js_sys::futures::JsFuture;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{SqlCursor, SqlStorage, SqlStorageValue, State};
 
@@ -29,6 +30,17 @@ impl DoSql {
             sql: storage.sql(),
             storage: raw.clone().unchecked_into(),
         }
+    }
+}
+
+impl DoSql {
+    /// Deletes the whole database, so that the object takes no space any more.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn delete_all(&self) -> Result<(), PortError> {
+        let deleted = self.storage.delete_all().map_err(error::sql)?;
+        JsFuture::from(deleted).await.map(drop).map_err(error::sql)
     }
 }
 

@@ -13,12 +13,13 @@ use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_ports::{
-    Background, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Level, Metrics, Platform,
-    PortError, PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, Sample, StreamLog,
-    Timer,
+    Background, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Leases, Level, Metrics, Platform,
+    PortError, PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, Sample, Slot,
+    StreamLog, Timer,
 };
 use eventstar_stores::{
-    SqlLog, SqlMetrics, SqlRegistry, Tails, UpstreamMemory, UpstreamRegistry, follow_by_polling, retry_window,
+    SqlLeases, SqlLog, SqlMetrics, SqlRegistry, Tails, UpstreamMemory, UpstreamRegistry, follow_by_polling,
+    retry_window,
 };
 use futures_util::Stream;
 
@@ -89,7 +90,7 @@ impl Memory {
         self.0.now.set(self.0.now.get() + millis);
     }
 
-    /// Makes every use of `port` (`kv`, `queue`, `log`, `registry`, `metrics`, `http`) fail until [`Memory::heal`].
+    /// Makes every use of `port` (`kv`, `queue`, `log`, `registry`, `metrics`, `http`, `leases`) fail until [`Memory::heal`].
     pub fn fail(&self, port: &'static str, fault: Fault) {
         self.0.faults.borrow_mut().insert(port, fault);
     }
@@ -346,6 +347,27 @@ impl Metrics for Memory {
     }
 }
 
+impl Leases for Memory {
+    async fn take(&self, slot: &Slot, limit: u32) -> Result<bool, PortError> {
+        self.called().await;
+        let fault = self.0.faults.borrow().get("leases").copied();
+        if fault == Some(Fault::Before) {
+            return Err(Fault::Before.error("leases"));
+        }
+        let answer = SqlLeases::new(self.sql()).take(slot, limit, self.now()).await;
+        match fault {
+            Some(fault) => Err(fault.error("leases")),
+            None => answer,
+        }
+    }
+
+    async fn release(&self, slot: &Slot) -> Result<(), PortError> {
+        self.called().await;
+        self.under("leases", || ())?;
+        SqlLeases::new(self.sql()).release(slot).await
+    }
+}
+
 impl Platform for Memory {
     type Kv = Self;
     type Registry = Self;
@@ -353,6 +375,7 @@ impl Platform for Memory {
     type Log = Self;
     type Metrics = Self;
     type Http = Self;
+    type Leases = Self;
 
     fn kv(&self) -> &Self {
         self
@@ -375,6 +398,10 @@ impl Platform for Memory {
     }
 
     fn http(&self) -> &Self {
+        self
+    }
+
+    fn leases(&self) -> &Self {
         self
     }
 }

@@ -44,7 +44,13 @@ impl MemorySql {
         self.0.failing_reads.set(count);
     }
 
-    /// Rows inserted, updated and deleted so far.
+    /// Rows inserted, updated and deleted so far, by queries that write too.
+    #[must_use]
+    pub fn total_changes(&self) -> u64 {
+        self.0.connection.borrow().total_changes()
+    }
+
+    /// Rows inserted, updated and deleted by writes so far.
     #[must_use]
     pub fn rows_written(&self) -> u64 {
         self.0.rows_written.get()

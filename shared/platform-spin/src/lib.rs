@@ -19,11 +19,12 @@ use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_ports::{
-    Background, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, Published, Registry,
-    RegistryError, RegistryRequest, StreamLog, Timer,
+    Background, Clock, Config, Diagnostics, Ids, Leases, Level, Platform, PortError, Published, Registry,
+    RegistryError, RegistryRequest, Slot, StreamLog, Timer,
 };
 use eventstar_stores::{
-    SqlLog, SqlMetrics, SqlRegistry, Tails, UpstreamMemory, UpstreamRegistry, follow_by_polling, retry_window,
+    SqlLeases, SqlLog, SqlMetrics, SqlRegistry, Tails, UpstreamMemory, UpstreamRegistry, follow_by_polling,
+    retry_window,
 };
 use futures_util::Stream;
 use spin_sdk::wasip3;
@@ -46,6 +47,7 @@ pub struct Spin {
     queue: SpinQueue,
     log: SpinLog,
     metrics: SqlMetrics<SpinSql>,
+    leases: SpinLeases,
 }
 
 impl Spin {
@@ -65,6 +67,7 @@ impl Spin {
             },
             queue: SpinQueue { settings },
             metrics: SqlMetrics::new(SpinSql),
+            leases: SpinLeases,
         }
     }
 }
@@ -76,6 +79,7 @@ impl Platform for Spin {
     type Log = SpinLog;
     type Metrics = SqlMetrics<SpinSql>;
     type Http = SpinHttp;
+    type Leases = SpinLeases;
 
     fn kv(&self) -> &SpinKv {
         &self.kv
@@ -99,6 +103,10 @@ impl Platform for Spin {
 
     fn http(&self) -> &SpinHttp {
         &SpinHttp
+    }
+
+    fn leases(&self) -> &SpinLeases {
+        &self.leases
     }
 }
 
@@ -189,6 +197,20 @@ impl StreamLog for SpinLog {
             SpinTimer,
             POLL_INTERVAL,
         ))
+    }
+}
+
+/// The slots of clients, in SQLite.
+#[derive(Debug, Clone, Copy)]
+pub struct SpinLeases;
+
+impl Leases for SpinLeases {
+    async fn take(&self, slot: &Slot, limit: u32) -> Result<bool, PortError> {
+        SqlLeases::new(SpinSql).take(slot, limit, now()).await
+    }
+
+    async fn release(&self, slot: &Slot) -> Result<(), PortError> {
+        SqlLeases::new(SpinSql).release(slot).await
     }
 }
 

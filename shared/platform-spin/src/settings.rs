@@ -8,7 +8,7 @@ use eventstar_ports::Config;
 use spin_sdk::variables::{self, Error};
 
 /// Every setting a function or this adapter may ask for. Spin names them in lower case.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "ADMIN_TOKEN",
     "ALLOWED_STREAMS",
     "ALLOW_INSECURE_SCHEMAS",
@@ -18,6 +18,7 @@ const NAMES: [&str; 21] = [
     "ERROR_EVENTS_PER_MINUTE",
     "ERROR_STREAM",
     "EVENT_SERVICE",
+    "MAX_CONNECTIONS_PER_CLIENT",
     "MAX_EVENT_BYTES",
     "PATH_PREFIXES",
     "PRODUCER_TOKENS",

@@ -7,6 +7,7 @@
 mod body;
 mod error;
 mod http_client;
+mod leases;
 mod metrics;
 mod platform;
 mod registry;
@@ -15,6 +16,7 @@ mod sql;
 pub use body::{Body, ByteStream};
 pub use error::{PortError, PortErrorKind};
 pub use http_client::{HttpClient, HttpLimits, http_timeout, http_too_large};
+pub use leases::{Leases, SLOT_LIFE, Slot};
 pub use metrics::{Metrics, Sample};
 pub use platform::{Background, Clock, Config, Diagnostics, Ids, Level, Platform, Timer};
 pub use registry::{

@@ -7,7 +7,7 @@ use eventstar_event::json::quote;
 use eventstar_event::time::{Millis, to_iso};
 use serde_json::Value;
 
-use crate::{HttpClient, KeyValue, Metrics, Queue, Registry, StreamLog};
+use crate::{HttpClient, KeyValue, Leases, Metrics, Queue, Registry, StreamLog};
 
 /// The time of day.
 pub trait Clock {
@@ -103,6 +103,8 @@ pub trait Platform: Clock + Ids + Timer + Background + Config + Diagnostics + Cl
     type Metrics: Metrics;
     /// Other servers.
     type Http: HttpClient;
+    /// The slots of clients.
+    type Leases: Leases;
 
     /// Edge KV.
     fn kv(&self) -> &Self::Kv;
@@ -116,4 +118,6 @@ pub trait Platform: Clock + Ids + Timer + Background + Config + Diagnostics + Cl
     fn metrics(&self) -> &Self::Metrics;
     /// Other servers.
     fn http(&self) -> &Self::Http;
+    /// The slots of clients.
+    fn leases(&self) -> &Self::Leases;
 }

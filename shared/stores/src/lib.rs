@@ -6,6 +6,7 @@
 mod configs;
 mod expiring;
 pub mod keys;
+mod leases;
 mod log;
 mod metrics;
 mod object;
@@ -20,6 +21,7 @@ mod tails;
 mod upstream;
 
 pub use configs::{ConfigCache, Configs};
+pub use leases::{SqlLeases, lease_object};
 pub use log::{SqlLog, retry_window};
 pub use metrics::{SqlMetrics, metrics_object};
 pub use object::{LogObject, registry_object};

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_log::{Appended, LogName, Retention, Start};
-use eventstar_ports::{PortError, PortErrorKind, Published, RegistryError, RegistryRequest, Sample};
+use eventstar_ports::{PortError, PortErrorKind, Published, RegistryError, RegistryRequest, Sample, Slot};
 use http::{Method, Request, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
+
+use crate::leases::LeaseRequest;
 
 /// What a log's object answers to an append.
 #[derive(Debug, Serialize, Deserialize)]
@@ -139,6 +141,36 @@ pub fn metrics_result(status: StatusCode, body: &[u8]) -> Result<Vec<Sample>, Po
         return Err(failure("metrics", status, body));
     }
     serde_json::from_slice(body).map_err(|error| PortError::corrupt("metrics", error.to_string()))
+}
+
+/// Takes or renews a slot.
+#[must_use]
+pub fn take_request(slot: &Slot, limit: u32) -> Request<Bytes> {
+    lease_request(&LeaseRequest::Take {
+        slot: slot.clone(),
+        limit,
+    })
+}
+
+/// Gives a slot back.
+#[must_use]
+pub fn release_request(slot: &Slot) -> Request<Bytes> {
+    lease_request(&LeaseRequest::Release { slot: slot.clone() })
+}
+
+fn lease_request(asked: &LeaseRequest) -> Request<Bytes> {
+    request("/lease", serde_json::to_vec(asked).unwrap_or_default())
+}
+
+/// Reads the answer to either: whether the slot was taken, or `true`.
+///
+/// # Errors
+/// `Unavailable` for 429 and 5xx, `Rejected` for the rest.
+pub fn lease_result(status: StatusCode, body: &[u8]) -> Result<bool, PortError> {
+    if status != StatusCode::OK {
+        return Err(failure("leases", status, body));
+    }
+    serde_json::from_slice(body).map_err(|error| PortError::corrupt("leases", error.to_string()))
 }
 
 fn failure(port: &'static str, status: StatusCode, body: &[u8]) -> PortError {

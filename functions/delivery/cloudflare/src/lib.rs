@@ -1,5 +1,6 @@
 //! `delivery` on Cloudflare Workers: its routes, its queues and the Durable Objects it owns.
 
+mod lease_object;
 mod log_object;
 mod objects;
 
