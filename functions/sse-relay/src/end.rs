@@ -37,6 +37,8 @@ pub(crate) enum End {
     Slow,
     /// A log cannot be followed.
     Unavailable,
+    /// The client has other connections in all of its slots.
+    TooMany,
     /// The client went.
     Gone,
 }
@@ -50,6 +52,7 @@ impl End {
             Self::Planned => "planned",
             Self::Slow => "slow",
             Self::Unavailable => "unavailable",
+            Self::TooMany => "too_many",
             Self::Gone => "gone",
         }
     }
@@ -64,6 +67,11 @@ impl End {
                 "SlowClientError",
                 408,
                 "you read more slowly than events come: go on from the last id, with a filter or fewer streams",
+            ),
+            Self::TooMany => (
+                "TooManyConnectionsError",
+                429,
+                "you have too many connections: go on from the last id when you have closed one",
             ),
             Self::Unavailable => (
                 "LogUnavailableError",

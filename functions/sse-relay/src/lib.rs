@@ -21,6 +21,7 @@ mod refusal;
 mod relay;
 mod select;
 mod site;
+mod slot;
 mod wanted;
 
 use std::cell::{Cell, OnceCell};
@@ -56,6 +57,8 @@ pub struct Isolate {
     catalog: site::CatalogCache,
     /// Whether the operator has heard of settings that are not what they must be.
     told: Cell<bool>,
+    /// Whether the last connection could not be counted.
+    uncounted: Cell<bool>,
 }
 
 impl Isolate {
@@ -69,6 +72,7 @@ impl Isolate {
             for problem in bad_settings(platform)
                 .into_iter()
                 .chain(end::bad_settings(platform))
+                .chain(slot::bad_settings(platform))
             {
                 platform.log(Level::Error, &problem);
             }
@@ -111,11 +115,7 @@ async fn stream<P: Platform>(
     };
     let (selected, wanted) = match asked(isolate, &platform, request, streams).await {
         Ok(Ok(asked)) => asked,
-        Ok(Err(refusal)) => {
-            isolate.metrics.refused(refusal.name());
-            isolate.metrics.report(&platform);
-            return refusal.answer(request);
-        }
+        Ok(Err(refusal)) => return refused(isolate, &platform, request, &refusal),
         Err(port_error) => return unreadable(&platform, request, &port_error.to_string()),
     };
     let format = if accepts(request.headers(), "application/json") {
@@ -125,9 +125,12 @@ async fn stream<P: Platform>(
     };
     let mut response = match *request.method() {
         Method::HEAD => Response::default(),
-        _ => Response::new(Body::Stream(relay::relay(
-            platform, isolate, pages, selected, wanted, format,
-        ))),
+        _ => match slot::take(&platform, isolate, request).await {
+            Ok(slot) => Response::new(Body::Stream(relay::relay(
+                platform, isolate, pages, selected, wanted, slot, format,
+            ))),
+            Err(refusal) => return refused(isolate, &platform, request, &refusal),
+        },
     };
     let content_type = match format {
         Format::Ndjson => "application/json; charset=utf-8",
@@ -163,6 +166,12 @@ async fn asked<P: Platform>(
         let wanted = Wanted::of(request.uri(), platform.now()).map_err(Refusal::Parameter)?;
         Ok((selected, wanted))
     }))
+}
+
+fn refused<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, refusal: &Refusal) -> Response {
+    isolate.metrics.refused(refusal.name());
+    isolate.metrics.report(platform);
+    refusal.answer(request)
 }
 
 fn unreadable<P: Platform>(platform: &P, request: &Request, problem: &str) -> Response {

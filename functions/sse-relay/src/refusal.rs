@@ -3,6 +3,7 @@
 use eventstar_http_api::{Request, Response, error, text};
 use eventstar_sse::PositionError;
 use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER};
 use serde_json::{Map, Value};
 
 use crate::wanted::BadParameter;
@@ -34,6 +35,13 @@ pub(crate) enum Refusal {
         topics: Vec<String>,
         available: Vec<String>,
     },
+    /// Connections are limited, and the client's address is not known.
+    NoAddress,
+    /// The client has as many connections as it may.
+    TooManyConnections {
+        /// Seconds until it may try again.
+        retry_after: u16,
+    },
 }
 
 impl Refusal {
@@ -46,6 +54,8 @@ impl Refusal {
             Self::Parameter(_) => "invalid_parameter",
             Self::LastEventId { .. } => "invalid_last_event_id",
             Self::ForeignTopics { .. } => "topic_not_available",
+            Self::NoAddress => "no_client_address",
+            Self::TooManyConnections { .. } => "too_many_connections",
         }
     }
 
@@ -85,8 +95,28 @@ impl Refusal {
                 let said = [("message", message.into()), ("availableTopics", available.into())];
                 kafka_sse(StatusCode::NOT_FOUND, "TopicNotAvailableError", said)
             }
+            Self::NoAddress => bad(
+                "bad_request",
+                "Missing Required X-Client-IP Header",
+                "X-Client-IP is a required request header",
+            ),
+            Self::TooManyConnections { retry_after } => too_many_connections(request, *retry_after),
         }
     }
+}
+
+fn too_many_connections(request: &Request, retry_after: u16) -> Response {
+    let mut response = error(
+        request,
+        StatusCode::TOO_MANY_REQUESTS,
+        "too_many_requests",
+        "Too Many Concurrent Connections From Your Client IP",
+        "Your HTTP client is likely opening too many concurrent connections.",
+    );
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(retry_after));
+    response
 }
 
 fn listed(names: &[String]) -> String {

@@ -21,6 +21,7 @@ use crate::metrics::Connected;
 use crate::place::{self, Place};
 use crate::redact::RedactedPages;
 use crate::select::Selected;
+use crate::slot::HeldSlot;
 use crate::wanted::Wanted;
 
 /// How often a connection without events gets a comment.
@@ -45,7 +46,7 @@ pub(crate) enum Format {
 
 type Tagged = (usize, Option<Result<Frame, PortError>>);
 
-struct Connection<P> {
+struct Connection<P: Platform> {
     platform: P,
     isolate: Rc<Isolate>,
     pages: Rc<RedactedPages>,
@@ -65,6 +66,7 @@ struct Connection<P> {
     quiet: bool,
     limits: Limits,
     connected: Connected,
+    slot: Option<HeldSlot<P>>,
     state: State,
 }
 
@@ -82,6 +84,7 @@ pub(crate) fn relay<P: Platform>(
     pages: Rc<RedactedPages>,
     selected: Vec<Selected>,
     wanted: Wanted,
+    slot: Option<HeldSlot<P>>,
     format: Format,
 ) -> ByteStream {
     let places: Vec<Place> = selected
@@ -104,6 +107,7 @@ pub(crate) fn relay<P: Platform>(
         quiet: true,
         limits: Limits::of(&platform),
         connected: isolate.metrics.connected(&places),
+        slot,
         state: State::Unopened,
         places,
         platform,
@@ -159,6 +163,9 @@ impl<P: Platform> Connection<P> {
             let reached = self.limits.reached(self.platform.now());
             if let Some(end) = self.progress.end().or(reached) {
                 return self.end(end);
+            }
+            if self.slot.as_mut().is_some_and(|slot| !slot.keep()) {
+                return self.end(End::TooMany);
             }
             let tagged = match self.held.pop_front() {
                 Some(tagged) => tagged,

@@ -13,6 +13,7 @@ use super::*;
 
 mod bad_input;
 mod connection;
+mod limits;
 mod wanted;
 
 async fn world(allowed: &str) -> (Rc<Isolate>, Memory) {

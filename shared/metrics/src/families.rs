@@ -63,7 +63,7 @@ pub const FAMILIES: &[Family] = &[
     Family {
         name: "eventstar_relay_ended_total",
         kind: Kind::Counter,
-        help: "Connections that ended: gone (the client went), planned, slow (the client read too slowly), unavailable (a log could not be followed).",
+        help: "Connections that ended: gone (the client went), planned, slow (the client read too slowly), too_many (others have all slots of the client), unavailable (a log could not be followed).",
     },
     Family {
         name: "eventstar_relay_refused_total",
