@@ -2,16 +2,24 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use eventstar_event::time::Millis;
 use eventstar_metrics::Counters;
 use eventstar_ports::Platform;
 
+use crate::Isolate;
 use crate::end::End;
 use crate::place::Place;
 
 /// How often an isolate hands on what it counted: each time is a subrequest of some connection.
 const REPORT_EVERY: Millis = 15_000;
+
+/// How long it waits at least: what comes at once is handed on at once.
+const SOON: Millis = 2_000;
+
+/// The gauge of connected clients.
+const CONNECTED: &str = "eventstar_relay_connected_clients";
 
 /// The counters of an isolate.
 #[derive(Debug, Default)]
@@ -22,21 +30,6 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Counts a connection to the streams of `places`, and its end.
-    pub(crate) fn connected(&self, places: &[Place]) -> Connected {
-        let mut streams: Vec<&str> = places.iter().map(|place| place.stream.as_str()).collect();
-        streams.sort_unstable();
-        streams.dedup();
-        for stream in streams {
-            self.counters
-                .add("eventstar_relay_connections_total", &[("stream", stream)], 1);
-        }
-        Connected {
-            counters: Rc::clone(&self.counters),
-            end: End::Gone,
-        }
-    }
-
     /// Counts events that were sent to one client, and those that nobody gets; `lag` is the time since the last of them was
     /// received, where it was sent as it came.
     pub(crate) fn relayed(&self, stream: &str, sent: u64, withheld: u64, lag: Option<Millis>) {
@@ -60,33 +53,63 @@ impl Metrics {
             .add("eventstar_relay_refused_total", &[("reason", kind)], 1);
     }
 
-    /// Hands on what was counted, if that was not done a moment ago.
+    /// Hands on what was counted, and how many clients there are: soon, or a while after the last time.
     pub(crate) fn report<P: Platform>(&self, platform: &P) {
         let now = platform.now();
-        if now >= self.report_at.get() {
-            self.report_at.set(now + REPORT_EVERY);
-            self.counters.flush_soon(platform);
+        let due = self.report_at.get().clamp(now + SOON, now + REPORT_EVERY);
+        if self
+            .counters
+            .flush_after(platform, Duration::from_millis(due - now))
+        {
+            self.report_at.set(due + REPORT_EVERY);
         }
     }
 }
 
-/// Counts the end of a connection when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Connected {
-    counters: Rc<Counters>,
+/// A client that is connected. Its end is counted when this is dropped.
+pub(crate) struct Connected<P: Platform> {
+    platform: P,
+    isolate: Rc<Isolate>,
+    /// The streams, by their names in the config.
+    streams: Vec<String>,
     end: End,
 }
 
-impl Connected {
+impl<P: Platform> Connected<P> {
+    /// Counts a connection to the streams of `places`.
+    pub(crate) fn new(platform: &P, isolate: &Rc<Isolate>, places: &[Place]) -> Self {
+        let mut streams: Vec<String> = places.iter().map(|place| place.stream.clone()).collect();
+        streams.sort_unstable();
+        streams.dedup();
+        let counters = &isolate.metrics.counters;
+        for stream in &streams {
+            let labels = [("stream", stream.as_str())];
+            counters.add("eventstar_relay_connections_total", &labels, 1);
+            counters.up(CONNECTED, &labels);
+        }
+        isolate.metrics.report(platform);
+        Self {
+            platform: platform.clone(),
+            isolate: Rc::clone(isolate),
+            streams,
+            end: End::Gone,
+        }
+    }
+
     /// The relay ends the connection; else the client does.
     pub(crate) fn ended(&mut self, end: End) {
         self.end = end;
     }
 }
 
-impl Drop for Connected {
+impl<P: Platform> Drop for Connected<P> {
     fn drop(&mut self) {
-        self.counters
-            .add("eventstar_relay_ended_total", &[("reason", self.end.name())], 1);
+        let metrics = &self.isolate.metrics;
+        let reason = [("reason", self.end.name())];
+        metrics.counters.add("eventstar_relay_ended_total", &reason, 1);
+        for stream in &self.streams {
+            metrics.counters.down(CONNECTED, &[("stream", stream)]);
+        }
+        metrics.report(&self.platform);
     }
 }

@@ -65,7 +65,7 @@ struct Connection<P: Platform> {
     /// Whether nothing was sent since the last heartbeat.
     quiet: bool,
     limits: Limits,
-    connected: Connected,
+    connected: Connected<P>,
     slot: Option<HeldSlot<P>>,
     state: State,
 }
@@ -106,7 +106,7 @@ pub(crate) fn relay<P: Platform>(
         heartbeat: Box::pin(platform.sleep(wait)),
         quiet: true,
         limits: Limits::of(&platform),
-        connected: isolate.metrics.connected(&places),
+        connected: Connected::new(&platform, isolate, &places),
         slot,
         state: State::Unopened,
         places,

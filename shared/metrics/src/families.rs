@@ -5,6 +5,8 @@
 pub enum Kind {
     /// It only grows.
     Counter,
+    /// How much there is now.
+    Gauge,
     /// Durations in [`BOUNDS_MS`].
     Histogram,
 }
@@ -59,6 +61,11 @@ pub const FAMILIES: &[Family] = &[
         name: "eventstar_relay_connections_total",
         kind: Kind::Counter,
         help: "Connections to a stream that were opened; one to several streams counts for each.",
+    },
+    Family {
+        name: "eventstar_relay_connected_clients",
+        kind: Kind::Gauge,
+        help: "Clients that are connected now, by stream; one to several streams counts for each. Those of an isolate that was killed count for a minute more.",
     },
     Family {
         name: "eventstar_relay_ended_total",

@@ -1,9 +1,11 @@
-//! Counters and histograms, kept in the isolate and added up over all isolates by the platform's metrics store.
+//! Counters, gauges and histograms, kept in the isolate and added up over all isolates by the platform's metrics store.
 //!
 //! An isolate hands on what it counted within [`FLUSH_AFTER`] and starts again from nothing, so that what the store holds
-//! only grows, whichever isolate answers a scrape. Text format: Prometheus 0.0.4.
+//! only grows, whichever isolate answers a scrape. Gauges are what an isolate has now: it tells them anew at each flush, and
+//! they are forgotten a minute after the last. Text format: Prometheus 0.0.4.
 
 mod families;
+mod gauges;
 mod page;
 
 use std::cell::{Cell, RefCell};
@@ -17,16 +19,19 @@ use eventstar_ports::{Level, Metrics as _, Platform, Sample};
 pub use families::{BOUNDS_MS, FAMILIES, Family, Kind};
 pub use page::{page, render};
 
+use gauges::Gauges;
+
 /// How long an isolate keeps what it counted.
 pub const FLUSH_AFTER: Duration = Duration::from_secs(2);
 
 /// A flush that has not come back after this was lost with its request.
 const LOST_AFTER: Millis = 30_000;
 
-/// What one isolate has counted and not yet handed on.
+/// What one isolate has counted and not yet handed on, and what it has now.
 #[derive(Debug, Default)]
 pub struct Counters {
     tallies: RefCell<Tallies>,
+    gauges: Gauges,
     /// When the flush under way was begun; 0 for none.
     flushing: Cell<Millis>,
 }
@@ -135,23 +140,45 @@ impl Counters {
         self.tallies.borrow_mut().add(name, labels, &tally);
     }
 
+    /// There is one more of what a gauge shows.
+    pub fn up(&self, name: &'static str, labels: &[(&str, &str)]) {
+        self.gauges.up(name, labels);
+    }
+
+    /// There is one less of what a gauge shows.
+    pub fn down(&self, name: &'static str, labels: &[(&str, &str)]) {
+        self.gauges.down(name, labels);
+    }
+
     /// Hands on what was counted, a little later, unless that is on its way already.
     pub fn flush_soon<P: Platform>(self: &Rc<Self>, platform: &P) {
+        self.flush_after(platform, FLUSH_AFTER);
+    }
+
+    /// Hands on what was counted after `wait`, at most 15 s. `false` when there is nothing, or it is on its way already.
+    pub fn flush_after<P: Platform>(self: &Rc<Self>, platform: &P, wait: Duration) -> bool {
         let now = platform.now();
-        if self.tallies.borrow().families.is_empty() || now < self.flushing.get() + LOST_AFTER {
-            return;
+        let nothing = self.tallies.borrow().families.is_empty() && !self.gauges.is_due();
+        if nothing || now < self.flushing.get() + LOST_AFTER {
+            return false;
         }
         self.flushing.set(now);
         let (counters, later) = (Rc::clone(self), platform.clone());
         platform.spawn(async move {
-            later.sleep(FLUSH_AFTER).await;
+            later.sleep(wait).await;
             counters.flush(&later).await;
         });
+        true
     }
 
-    /// Hands on what was counted; keeps it when the store fails.
+    /// Hands on what was counted, and keeps it when the store fails; tells what there is now.
     pub async fn flush<P: Platform>(&self, platform: &P) {
         self.flushing.set(0);
+        self.hand_on(platform).await;
+        self.gauges.report(platform).await;
+    }
+
+    async fn hand_on<P: Platform>(&self, platform: &P) {
         let tallies = self.tallies.take();
         let samples = tallies.samples();
         if samples.is_empty() {

@@ -36,6 +36,7 @@ pub fn render(samples: &[Sample]) -> String {
     for family in FAMILIES {
         let kind = match family.kind {
             Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
         // Writing to a text cannot fail.
@@ -51,7 +52,9 @@ pub fn render(samples: &[Sample]) -> String {
         of_family.sort_by_key(|sample| order(&sample.labels));
         for sample in of_family {
             let _ = match family.kind {
-                Kind::Counter => writeln!(out, "{}{} {}", family.name, braced(&sample.labels), sample.value),
+                Kind::Counter | Kind::Gauge => {
+                    writeln!(out, "{}{} {}", family.name, braced(&sample.labels), sample.value)
+                }
                 Kind::Histogram => histogram(&mut out, family.name, sample),
             };
         }

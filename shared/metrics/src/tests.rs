@@ -88,6 +88,68 @@ fn what_the_store_refuses_is_kept_for_the_next_flush() {
 }
 
 #[test]
+fn gauges_show_what_all_isolates_have_now() {
+    run(async {
+        const GAUGE: &str = "eventstar_relay_connected_clients";
+        let memory = Memory::new().with("ADMIN_TOKEN", "root");
+        let isolates: Vec<Rc<Counters>> = (0..3).map(|_| Rc::default()).collect();
+        let shown = async || {
+            let text = scrape(&memory).await;
+            assert!(text.contains(&format!("# TYPE {GAUGE} gauge\n")));
+            let lines = text.lines().filter(|line| line.starts_with(GAUGE));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        for isolate in &isolates {
+            isolate.up(GAUGE, &[("stream", "a")]);
+            isolate.up(GAUGE, &[("stream", "a")]);
+            isolate.up(GAUGE, &[("stream", "b")]);
+            isolate.flush(&memory).await;
+        }
+        let a = |value| format!("{GAUGE}{{stream=\"a\"}} {value}");
+        let b = |value| format!("{GAUGE}{{stream=\"b\"}} {value}");
+        assert_eq!(shown().await, [a(6), b(3)]);
+
+        isolates[0].down(GAUGE, &[("stream", "a")]);
+        isolates[0].down(GAUGE, &[("stream", "b")]);
+        isolates[0].flush(&memory).await;
+        assert_eq!(shown().await, [a(5), b(2)]);
+
+        // One is told anew, one has nothing left, and one was killed.
+        memory.advance(59_000);
+        isolates[0].flush(&memory).await;
+        isolates[1].down(GAUGE, &[("stream", "a")]);
+        isolates[1].down(GAUGE, &[("stream", "a")]);
+        isolates[1].down(GAUGE, &[("stream", "b")]);
+        isolates[1].flush(&memory).await;
+        memory.advance(1_000);
+        assert_eq!(shown().await, [a(1)]);
+    });
+}
+
+#[test]
+fn gauges_that_could_not_be_told_are_told_at_the_next_flush_and_nothing_is_told_of_nothing() {
+    run(async {
+        const GAUGE: &str = "eventstar_relay_connected_clients";
+        for fault in [Fault::Before, Fault::After] {
+            let memory = Memory::new().with("ADMIN_TOKEN", "root");
+            let counters = Rc::new(Counters::default());
+            counters.flush(&memory).await;
+            assert_eq!(memory.calls(), 0);
+            counters.up(GAUGE, &[]);
+            memory.fail("metrics", fault);
+            counters.flush(&memory).await;
+            counters.down(GAUGE, &[]);
+            counters.flush(&memory).await;
+            memory.heal();
+            assert!(counters.flush_after(&memory, FLUSH_AFTER), "{fault:?}");
+            memory.run_background().await;
+            assert!(!scrape(&memory).await.contains(&format!("\n{GAUGE} ")));
+            assert!(!counters.flush_after(&memory, FLUSH_AFTER), "{fault:?}");
+        }
+    });
+}
+
+#[test]
 fn a_scrape_needs_the_admin_token() {
     run(async {
         let memory = Memory::new()

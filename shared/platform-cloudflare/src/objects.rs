@@ -155,6 +155,12 @@ impl Metrics for MetricsClient {
         object_api::metrics_result(status, &answer).map(|_| ())
     }
 
+    async fn report(&self, holder: &str, gauges: Vec<Sample>) -> Result<(), PortError> {
+        let request = object_api::report_gauges_request(holder, gauges);
+        let (status, answer) = ask(&self.0, "METRICS", METRICS, "metrics", request).await?;
+        object_api::metrics_result(status, &answer).map(|_| ())
+    }
+
     async fn read(&self) -> Result<Vec<Sample>, PortError> {
         let request = object_api::read_metrics_request();
         let (status, answer) = ask(&self.0, "METRICS", METRICS, "metrics", request).await?;

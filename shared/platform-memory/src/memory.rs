@@ -169,6 +169,20 @@ impl Memory {
         }
     }
 
+    /// Runs `effect`, which takes its time, under the port's fault.
+    async fn under_async<T>(
+        &self,
+        port: &'static str,
+        effect: impl Future<Output = Result<T, PortError>>,
+    ) -> Result<T, PortError> {
+        let fault = self.0.faults.borrow().get(port).copied();
+        if fault == Some(Fault::Before) {
+            return Err(Fault::Before.error(port));
+        }
+        let answer = effect.await;
+        fault.map_or(answer, |fault| Err(fault.error(port)))
+    }
+
     /// Runs `effect` under the port's fault.
     pub(crate) fn under<T>(&self, port: &'static str, effect: impl FnOnce() -> T) -> Result<T, PortError> {
         let fault = self.0.faults.borrow().get(port).copied();
@@ -341,30 +355,31 @@ impl Metrics for Memory {
         SqlMetrics::new(self.sql()).add(samples).await
     }
 
+    async fn report(&self, holder: &str, gauges: Vec<Sample>) -> Result<(), PortError> {
+        self.called().await;
+        let metrics = SqlMetrics::new(self.sql());
+        self.under_async("metrics", metrics.report(holder, &gauges, self.now()))
+            .await
+    }
+
     async fn read(&self) -> Result<Vec<Sample>, PortError> {
         self.under("metrics", || ())?;
-        SqlMetrics::new(self.sql()).read().await
+        SqlMetrics::new(self.sql()).read(self.now()).await
     }
 }
 
 impl Leases for Memory {
     async fn take(&self, slot: &Slot, limit: u32) -> Result<bool, PortError> {
         self.called().await;
-        let fault = self.0.faults.borrow().get("leases").copied();
-        if fault == Some(Fault::Before) {
-            return Err(Fault::Before.error("leases"));
-        }
-        let answer = SqlLeases::new(self.sql()).take(slot, limit, self.now()).await;
-        match fault {
-            Some(fault) => Err(fault.error("leases")),
-            None => answer,
-        }
+        let leases = SqlLeases::new(self.sql());
+        self.under_async("leases", leases.take(slot, limit, self.now()))
+            .await
     }
 
     async fn release(&self, slot: &Slot) -> Result<(), PortError> {
         self.called().await;
-        self.under("leases", || ())?;
-        SqlLeases::new(self.sql()).release(slot).await
+        let leases = SqlLeases::new(self.sql());
+        self.under_async("leases", leases.release(slot)).await
     }
 }
 

@@ -19,8 +19,8 @@ use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_ports::{
-    Background, Clock, Config, Diagnostics, Ids, Leases, Level, Platform, PortError, Published, Registry,
-    RegistryError, RegistryRequest, Slot, StreamLog, Timer,
+    Background, Clock, Config, Diagnostics, Ids, Leases, Level, Metrics, Platform, PortError, Published,
+    Registry, RegistryError, RegistryRequest, Sample, Slot, StreamLog, Timer,
 };
 use eventstar_stores::{
     SqlLeases, SqlLog, SqlMetrics, SqlRegistry, Tails, UpstreamMemory, UpstreamRegistry, follow_by_polling,
@@ -46,7 +46,7 @@ pub struct Spin {
     registry: SpinRegistry,
     queue: SpinQueue,
     log: SpinLog,
-    metrics: SqlMetrics<SpinSql>,
+    metrics: SpinMetrics,
     leases: SpinLeases,
 }
 
@@ -66,7 +66,7 @@ impl Spin {
                 settings: Rc::clone(&settings),
             },
             queue: SpinQueue { settings },
-            metrics: SqlMetrics::new(SpinSql),
+            metrics: SpinMetrics,
             leases: SpinLeases,
         }
     }
@@ -77,7 +77,7 @@ impl Platform for Spin {
     type Registry = SpinRegistry;
     type Queue = SpinQueue;
     type Log = SpinLog;
-    type Metrics = SqlMetrics<SpinSql>;
+    type Metrics = SpinMetrics;
     type Http = SpinHttp;
     type Leases = SpinLeases;
 
@@ -97,7 +97,7 @@ impl Platform for Spin {
         &self.log
     }
 
-    fn metrics(&self) -> &SqlMetrics<SpinSql> {
+    fn metrics(&self) -> &SpinMetrics {
         &self.metrics
     }
 
@@ -197,6 +197,24 @@ impl StreamLog for SpinLog {
             SpinTimer,
             POLL_INTERVAL,
         ))
+    }
+}
+
+/// The metrics, in SQLite.
+#[derive(Debug, Clone, Copy)]
+pub struct SpinMetrics;
+
+impl Metrics for SpinMetrics {
+    async fn add(&self, samples: Vec<Sample>) -> Result<(), PortError> {
+        SqlMetrics::new(SpinSql).add(samples).await
+    }
+
+    async fn report(&self, holder: &str, gauges: Vec<Sample>) -> Result<(), PortError> {
+        SqlMetrics::new(SpinSql).report(holder, &gauges, now()).await
+    }
+
+    async fn read(&self) -> Result<Vec<Sample>, PortError> {
+        SqlMetrics::new(SpinSql).read(now()).await
     }
 }
 

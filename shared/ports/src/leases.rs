@@ -1,13 +1,12 @@
 //! Slots that a client holds, counted over all instances.
 
-use std::time::Duration;
-
+use eventstar_event::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use crate::PortError;
 
 /// How long a slot is held without being taken again: an instance that was killed frees its slots within this time.
-pub const SLOT_LIFE: Duration = Duration::from_secs(60);
+pub const SLOT_LIFE: Millis = 60_000;
 
 /// One slot of one client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

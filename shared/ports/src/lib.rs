@@ -17,7 +17,7 @@ pub use body::{Body, ByteStream};
 pub use error::{PortError, PortErrorKind};
 pub use http_client::{HttpClient, HttpLimits, http_timeout, http_too_large};
 pub use leases::{Leases, SLOT_LIFE, Slot};
-pub use metrics::{Metrics, Sample};
+pub use metrics::{GAUGE_LIFE, Metrics, Sample};
 pub use platform::{Background, Clock, Config, Diagnostics, Ids, Level, Platform, Timer};
 pub use registry::{
     Published, Registry, RegistryError, RegistryRequest, SchemaFile, SchemaRevision, StoredConfig,

@@ -35,7 +35,6 @@ impl<S: Sql> SqlLeases<S> {
             }
             dropped => dropped?,
         }
-        let until = now + u64::try_from(SLOT_LIFE.as_millis()).unwrap_or(u64::MAX);
         // One statement counts and takes, so two instances cannot both take the last slot.
         let take = Statement::new(
             "INSERT INTO lease (client, holder, until) SELECT ?, ?, ? \
@@ -44,7 +43,7 @@ impl<S: Sql> SqlLeases<S> {
             vec![
                 slot.client.as_str().into(),
                 slot.holder.as_str().into(),
-                until.into(),
+                (now + SLOT_LIFE).into(),
                 slot.client.as_str().into(),
                 slot.holder.as_str().into(),
                 now.into(),

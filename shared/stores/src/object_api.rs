@@ -8,6 +8,7 @@ use http::{Method, Request, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
 use crate::leases::LeaseRequest;
+use crate::metrics::GaugeReport;
 
 /// What a log's object answers to an append.
 #[derive(Debug, Serialize, Deserialize)]
@@ -124,6 +125,16 @@ pub fn add_metrics_request(samples: &[Sample]) -> Request<Bytes> {
     request("/metrics", serde_json::to_vec(samples).unwrap_or_default())
 }
 
+/// Says what the isolate `holder` has now.
+#[must_use]
+pub fn report_gauges_request(holder: &str, gauges: Vec<Sample>) -> Request<Bytes> {
+    let report = GaugeReport {
+        holder: holder.to_owned(),
+        gauges,
+    };
+    request("/gauges", serde_json::to_vec(&report).unwrap_or_default())
+}
+
 /// Reads the metrics.
 #[must_use]
 pub fn read_metrics_request() -> Request<Bytes> {
@@ -132,7 +143,7 @@ pub fn read_metrics_request() -> Request<Bytes> {
     request
 }
 
-/// Reads the answer to either: the metrics, or none.
+/// Reads the answer to any of these: the metrics, or none.
 ///
 /// # Errors
 /// `Unavailable` for 429 and 5xx, `Rejected` for the rest.

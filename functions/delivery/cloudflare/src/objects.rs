@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use eventstar_platform_cloudflare::{Cloudflare, DoSql, EdgeKv, serve_object};
+use eventstar_platform_cloudflare::{Cloudflare, DoSql, EdgeKv, now, serve_object};
 use eventstar_stores::{SqlRegistry, UpstreamMemory, UpstreamRegistry, metrics_object, registry_object};
 // `durable_object` expands to paths that start at `wasm_bindgen`.
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object, wasm_bindgen};
@@ -47,6 +47,9 @@ impl DurableObject for MetricsObject {
 
     async fn fetch(&self, request: Request) -> Result<Response> {
         let sql = DoSql::new(&self.state);
-        serve_object(request, &self.state, |request| metrics_object(sql, request)).await
+        serve_object(request, &self.state, |request| {
+            metrics_object(sql, request, now())
+        })
+        .await
     }
 }

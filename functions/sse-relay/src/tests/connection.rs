@@ -187,3 +187,75 @@ fn what_is_sent_is_counted_by_stream() {
         assert_eq!(metric(&memory, "eventstar_relay_refused_total").await, 1);
     });
 }
+
+#[test]
+fn a_thousand_clients_come_and_go_and_nothing_of_them_stays() {
+    const GAUGE: &str = "eventstar_relay_connected_clients";
+    run(async {
+        let (isolate, memory) = world("*").await;
+        let connected = async || {
+            let samples = memory.metrics().read().await.unwrap();
+            let of = |stream: &str| {
+                let labels = format!("stream=\"{stream}\"");
+                let mut found = samples
+                    .iter()
+                    .filter(|sample| sample.name == GAUGE && sample.labels == labels);
+                found.next().map(|sample| sample.value)
+            };
+            (of("a"), of("b"))
+        };
+        let mut streams = Vec::new();
+        for nth in 0..1000 {
+            let path = ["/v2/stream/a", "/v2/stream/a,b"][nth % 2];
+            streams.push(opened(&isolate, &memory, path, None).await);
+        }
+        memory.run_background().await;
+        assert_eq!(connected().await, (Some(1000), Some(500)));
+
+        // What is connected stays counted, for as long as it is.
+        for _ in 0..10 {
+            piece_of_time(&memory, &mut streams[0]).await;
+        }
+        assert_eq!(connected().await, (Some(1000), Some(500)));
+
+        streams.drain(..400);
+        memory.run_background().await;
+        assert_eq!(connected().await, (Some(600), Some(300)));
+        streams.clear();
+        memory.run_background().await;
+        assert_eq!(connected().await, (None, None));
+        assert_eq!(metric(&memory, "eventstar_relay_ended_total").await, 1000);
+        assert_eq!(Rc::strong_count(&isolate), 1, "a connection is left");
+    });
+}
+
+#[test]
+fn clients_of_a_killed_isolate_are_forgotten_after_a_minute() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        std::mem::forget(opened(&isolate, &memory, "/v2/stream/a", None).await);
+        memory.run_background().await;
+        assert_eq!(metric(&memory, "eventstar_relay_connected_clients").await, 1);
+        memory.advance(60_000);
+        assert_eq!(metric(&memory, "eventstar_relay_connected_clients").await, 0);
+    });
+}
+
+#[test]
+fn an_isolate_reports_at_most_every_fifteen_seconds() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        let start = memory.now();
+        let mut reports = 0;
+        for _ in 0..100 {
+            let calls = memory.calls();
+            open(&isolate, &memory, "/v2/stream/nope", &[]).await;
+            memory.advance(500);
+            let lookups = memory.calls() - calls;
+            memory.run_background().await;
+            reports += memory.calls() - calls - lookups;
+        }
+        assert!(reports <= 1 + (memory.now() - start) / 15_000, "{reports}");
+        assert!(reports > 1, "{reports}");
+    });
+}
