@@ -58,13 +58,19 @@ pub fn add_streams(instance: &Instance, added: &Value) -> u64 {
 /// # Panics
 /// When it is not after [`IN_FORCE`].
 #[track_caller]
-pub fn comes_into_force(what: &str, mut attempt: impl FnMut() -> bool) {
-    let deadline = Instant::now() + IN_FORCE;
+pub fn comes_into_force(what: &str, attempt: impl FnMut() -> bool) {
+    comes_true_within(IN_FORCE, what, attempt);
+}
+
+/// Repeats `attempt` until it says that `what` is so.
+///
+/// # Panics
+/// When it is not after `patience`.
+#[track_caller]
+pub fn comes_true_within(patience: Duration, what: &str, mut attempt: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
     while !attempt() {
-        assert!(
-            Instant::now() < deadline,
-            "{what} is not in force after {IN_FORCE:?}"
-        );
+        assert!(Instant::now() < deadline, "{what}: not so after {patience:?}");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
