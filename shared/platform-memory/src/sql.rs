@@ -12,6 +12,7 @@ struct Inner {
     connection: RefCell<rusqlite::Connection>,
     fault: Cell<Option<Fault>>,
     rows_written: Cell<u64>,
+    queries: Cell<u64>,
     failing_reads: Cell<u32>,
 }
 
@@ -27,6 +28,7 @@ impl Default for MemorySql {
             connection: RefCell::new(connection),
             fault: Cell::new(None),
             rows_written: Cell::new(0),
+            queries: Cell::new(0),
             failing_reads: Cell::new(0),
         };
         Self(Rc::new(inner))
@@ -54,6 +56,12 @@ impl MemorySql {
     #[must_use]
     pub fn rows_written(&self) -> u64 {
         self.0.rows_written.get()
+    }
+
+    /// Queries so far.
+    #[must_use]
+    pub fn queries(&self) -> u64 {
+        self.0.queries.get()
     }
 }
 
@@ -85,6 +93,7 @@ fn error(error: rusqlite::Error) -> PortError {
 
 impl Sql for MemorySql {
     async fn query(&self, statement: Statement) -> Result<Vec<Row>, PortError> {
+        self.0.queries.set(self.0.queries.get() + 1);
         if let Some(left) = self.0.failing_reads.get().checked_sub(1) {
             self.0.failing_reads.set(left);
             return Err(PortError::unavailable("sql", "injected read failure"));

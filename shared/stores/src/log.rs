@@ -324,9 +324,8 @@ impl<S: Sql> SqlLog<S> {
                     vec![name.as_str().into(), next.into(), CHUNKS_PER_READ.into()],
                 )
                 .await?;
-            if rows.is_empty() {
-                break;
-            }
+            // Nothing comes after these yet.
+            let ended = (rows.len() as u64) < CHUNKS_PER_READ;
             for mut row in rows {
                 let chunk = Chunk {
                     base: row.integer(0),
@@ -341,6 +340,9 @@ impl<S: Sql> SqlLog<S> {
                 if size >= max_bytes {
                     break;
                 }
+            }
+            if ended {
+                break;
             }
         }
         Ok(chunks)

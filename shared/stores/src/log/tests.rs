@@ -315,3 +315,23 @@ fn reading_begins_with_the_chunk_that_holds_the_offset_and_is_bounded() {
         assert!(log.read(&name("x"), 40, 1).await.unwrap().is_empty());
     });
 }
+
+#[test]
+fn the_end_of_a_log_is_read_in_one_query() {
+    run(async {
+        let sql = MemorySql::default();
+        let log = SqlLog::new(sql.clone());
+        for id in 0..20 {
+            log.append(&name("x"), &[event(id, 100 + id)]).await.unwrap();
+        }
+        for (from, chunks, queries) in [(20, 0, 1), (19, 1, 1), (13, 7, 1), (12, 8, 2), (0, 20, 3)] {
+            let before = sql.queries();
+            let read = log.read(&name("x"), from, usize::MAX).await.unwrap();
+            assert_eq!(
+                (read.len(), sql.queries() - before),
+                (chunks, queries),
+                "from {from}"
+            );
+        }
+    });
+}
