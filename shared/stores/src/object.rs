@@ -11,7 +11,7 @@ use eventstar_event::time::Millis;
 use eventstar_log::{Chunk, Frame, LogName, Retention, Start};
 use eventstar_ports::{Body, KeyValueWrite, Platform, PortError, RegistryError, RegistryRequest, Sql, Timer};
 use futures_channel::mpsc;
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, LocalBoxFuture, select};
 use futures_util::{FutureExt, StreamExt};
 use http::{Response, StatusCode};
 use serde::Serialize;
@@ -155,6 +155,7 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> LogObject<S, T> {
             next: None,
             start,
             live: None,
+            heartbeat: None,
             ready: Vec::new(),
             failed: false,
         };
@@ -186,6 +187,8 @@ struct Follower<S, T> {
     start: Start,
     next: Option<u64>,
     live: Option<Subscription<S, T>>,
+    /// The next one. Kept over chunks: a timer costs more than handing on a chunk.
+    heartbeat: Option<LocalBoxFuture<'static, ()>>,
     /// Chunks read from the log and not yet sent, last first.
     ready: Vec<Chunk>,
     failed: bool,
@@ -214,7 +217,10 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> Follower<S, T> {
                 self.catch_up(next).await;
                 continue;
             };
-            let heartbeat = self.object.timer.sleep(HEARTBEAT).boxed_local();
+            let timer = &self.object.timer;
+            let heartbeat = self
+                .heartbeat
+                .get_or_insert_with(|| timer.sleep(HEARTBEAT).boxed_local());
             match select(live.chunks.next(), heartbeat).await {
                 Either::Left((Some(chunk), _)) if chunk.next() <= next => {}
                 Either::Left((Some(chunk), _)) if chunk.base <= next => {
@@ -223,7 +229,10 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> Follower<S, T> {
                 }
                 // Too slow for the queue, or a chunk was missed: read on from the log.
                 Either::Left(_) => self.live = None,
-                Either::Right(_) => return Some(Frame::Heartbeat),
+                Either::Right(_) => {
+                    self.heartbeat = None;
+                    return Some(Frame::Heartbeat);
+                }
             }
             next = self.next.unwrap_or(next);
         }

@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -17,6 +18,17 @@ struct Never;
 
 impl Timer for Never {
     fn sleep(&self, _: Duration) -> impl Future<Output = ()> + 'static {
+        std::future::pending()
+    }
+}
+
+/// A timer that never rings, and counts how often it was set.
+#[derive(Clone, Default)]
+struct Counting(Rc<Cell<u32>>);
+
+impl Timer for Counting {
+    fn sleep(&self, _: Duration) -> impl Future<Output = ()> + 'static {
+        self.0.set(self.0.get() + 1);
         std::future::pending()
     }
 }
@@ -276,6 +288,22 @@ fn an_idle_follower_gets_heartbeats() {
         assert!(opened.starts_with(b"{\"opened\""), "{opened:?}");
         assert_eq!(stream.next().await.unwrap(), "\n");
         assert_eq!(stream.next().await.unwrap(), "\n");
+    });
+}
+
+#[test]
+fn a_follower_sets_one_timer_for_many_chunks() {
+    pollster::block_on(async {
+        let timer = Counting::default();
+        let object = LogObject::new(MemorySql::default(), timer.clone(), 60_000);
+        let mut stream = follow(&object, Start::Offset(0)).await;
+        assert!(stream.next().await.is_some(), "opened");
+        for id in 0..10 {
+            assert!(stream.next().now_or_never().is_none(), "nothing new yet");
+            append(&object, id..id + 1).await;
+            assert_eq!(read(&mut stream, 1), [id]);
+        }
+        assert_eq!(timer.0.get(), 1);
     });
 }
 
