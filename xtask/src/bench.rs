@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: a function against one that does nothing, on each host, and the command against `jsonschema-tools`.
+//! `cargo xtask bench`: a function against one that does nothing or the like, on each host, and the command against
+//! `jsonschema-tools`.
 
 mod case;
 mod events;
@@ -6,6 +7,7 @@ mod figures;
 mod http;
 mod load;
 mod pack;
+mod relay;
 mod report;
 mod schema;
 mod spin;
@@ -35,6 +37,8 @@ pub(crate) enum Bench {
     Intake(Options),
     /// Materialize and check a schema repository, as `jsonschema-tools` does.
     Schema(schema::Options),
+    /// Stream events to many clients.
+    Relay(relay::Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -64,6 +68,7 @@ pub(crate) fn run(project: &Project, bench: &Bench) -> Result<()> {
     match bench {
         Bench::Intake(options) => intake(project, options),
         Bench::Schema(options) => schema::run(project, options),
+        Bench::Relay(options) => relay::run(project, options),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
@@ -23,8 +23,14 @@ use crate::{tools, wrangler};
 /// Spin compiles the components to machine code when it sees them first: minutes on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// A server that compiles nothing listens within this.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// After this a host that was asked to stop is killed.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The unit of CPU times that Linux tells programs (`USER_HZ`).
+const TICK: Duration = Duration::from_millis(10);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -104,6 +110,17 @@ impl Server {
         Ok(kilobytes(&listed) * 1024)
     }
 
+    /// CPU time that the host and all it has started have used. Known on Linux only.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let mut ticks = 0;
+        for process in family(self.child.id()) {
+            let path = format!("/proc/{process}/stat");
+            let stat = fs::read_to_string(&path).with_context(|| format!("{path} cannot be read"))?;
+            ticks += cpu_ticks(&stat).with_context(|| format!("{path} tells no CPU time"))?;
+        }
+        Ok(TICK * ticks)
+    }
+
     /// Waits until the functions answer.
     pub(crate) fn wait_until_healthy(&mut self, base_url: &str) -> Result<()> {
         let agent: ureq::Agent = ureq::Agent::config_builder()
@@ -124,6 +141,21 @@ impl Server {
             }
             thread::sleep(POLL_INTERVAL);
         }
+    }
+
+    /// Waits until something listens on `port`.
+    pub(crate) fn wait_until_listening(&mut self, port: u16) -> Result<()> {
+        let deadline = Instant::now() + LISTEN_TIMEOUT;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            if let Some(status) = self.exited()? {
+                bail!("the host ended at once ({status}): what it wrote above says why");
+            }
+            if Instant::now() > deadline {
+                bail!("nothing listens on port {port}");
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+        Ok(())
     }
 
     /// The exit status, once the host has ended.
@@ -277,6 +309,13 @@ fn descendants(root: u32, listed: &str) -> Vec<u32> {
     found
 }
 
+/// User and system time in a line of `/proc/<id>/stat`. The program's name before them may hold anything.
+fn cpu_ticks(stat: &str) -> Option<u32> {
+    let (_, numbers) = stat.rsplit_once(')')?;
+    let mut numbers = numbers.split_whitespace().skip(11).map(str::parse::<u32>);
+    Some(numbers.next()?.ok()? + numbers.next()?.ok()?)
+}
+
 /// The sum of the numbers in a column.
 fn kilobytes(listed: &str) -> u64 {
     listed
@@ -332,6 +371,13 @@ mod tests {
     fn memory_is_summed_over_the_processes() {
         assert_eq!(kilobytes("  1024\n 51200\n"), 52_224);
         assert_eq!(kilobytes(""), 0);
+    }
+
+    #[test]
+    fn cpu_time_is_that_of_the_user_and_of_the_system() {
+        let stat = "7 (a (b) c) S 1 7 7 0 -1 4194560 1 2 3 4 250 50 9 9 20 0 4 0 100";
+        assert_eq!(cpu_ticks(stat), Some(300));
+        assert_eq!(cpu_ticks("7 (a) S 1"), None);
     }
 
     #[test]

@@ -84,7 +84,8 @@ impl Content {
         )
     }
 
-    fn examples(examples: &Path) -> Result<Self> {
+    /// The example schemas and streams, and the example events.
+    pub(super) fn examples(examples: &Path) -> Result<Self> {
         let streams = StreamConfigFile::read(&examples.join("streams.yaml"))?;
         let events = read_lines(&examples.join("events.ndjson"))?;
         let texts = open_to_all(&events, &streams);

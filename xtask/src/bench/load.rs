@@ -141,7 +141,7 @@ impl Run<'_> {
     }
 }
 
-fn connect(port: u16) -> Result<TcpStream> {
+pub(super) fn connect(port: u16) -> Result<TcpStream> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).context("the server does not listen")?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -149,7 +149,7 @@ fn connect(port: u16) -> Result<TcpStream> {
 }
 
 /// When a request is due, counted from the start.
-fn due_after(number: usize, rate: u32) -> Duration {
+pub(super) fn due_after(number: usize, rate: u32) -> Duration {
     Duration::from_secs_f64(number as f64 / f64::from(rate))
 }
 

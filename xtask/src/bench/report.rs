@@ -25,13 +25,13 @@ pub(super) struct Memory {
 
 /// What a comparison should come to.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Goal {
+pub(super) enum Goal {
     AtLeast(f64),
     AtMost(f64),
 }
 
 impl Goal {
-    fn is_met(self, value: f64) -> bool {
+    pub(super) fn is_met(self, value: f64) -> bool {
         match self {
             Self::AtLeast(goal) => value >= goal,
             Self::AtMost(goal) => value <= goal,

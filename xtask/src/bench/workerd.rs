@@ -2,13 +2,10 @@
 //! object that keeps metrics, and the worker that does nothing.
 
 use std::fs;
-use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use toml::Value;
 
 use super::events::Content;
@@ -19,8 +16,6 @@ use crate::project::Project;
 use crate::server::{self, Launch, Server};
 use crate::tokens::Tokens;
 use crate::{tools, wrangler};
-
-const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The worker that does nothing.
 const NOOP_PACKAGE: &str = "noop-cloudflare";
@@ -35,33 +30,20 @@ pub(super) fn start(project: &Project, content: &Content, folder: &Path) -> Resu
     };
     artifacts::build_workers(project, std::slice::from_ref(&noop))?;
 
-    let state = folder.join("state");
-    create(&state)?;
     let config = wrangler::config(project)?;
-    fs::write(
-        folder.join("values.json"),
-        published_values(project, content, &config, &state)?,
-    )?;
-    fs::copy(
-        project.root.join("xtask/assets/kv-service.mjs"),
-        folder.join("kv-service.mjs"),
-    )?;
+    publish(project, content, &config, folder)?;
     let script = |name| wrangler::main_script(project, &config, name);
-    for (name, script) in [
+    let scripts = [
         ("noop", noop.script),
         ("intake", script("intake")?),
         ("delivery", script("delivery")?),
-    ] {
-        fs::copy(&script, folder.join(format!("{name}.js")))?;
-        fs::copy(
-            script.with_file_name("index_bg.wasm"),
-            folder.join(format!("{name}.wasm")),
-        )?;
-    }
+    ];
+    copy_workers(folder, &scripts)?;
     // In memory, workerd gives objects no SQL.
     let objects = folder.join("objects");
     create(&objects)?;
     let compatibility = compatibility(&config)?;
+    // Each worker has a process of its own, so that its memory can be told.
     step("starting workerd serve, once for each worker");
     Ok(Contest {
         noop: serve(project, folder, "noop", &|port| noop_config(&compatibility, port))?,
@@ -71,8 +53,45 @@ pub(super) fn start(project: &Project, content: &Content, folder: &Path) -> Resu
     })
 }
 
-/// Starts `workerd serve`. Each worker has a process of its own, so that its memory can be told.
-fn serve(project: &Project, folder: &Path, name: &str, config: &dyn Fn(u16) -> String) -> Result<Running> {
+/// Writes what a KV answers once schemas and streams are published, and the worker that answers it.
+pub(super) fn publish(
+    project: &Project,
+    content: &Content,
+    config: &toml::Table,
+    folder: &Path,
+) -> Result<()> {
+    let state = folder.join("state");
+    create(&state)?;
+    fs::write(
+        folder.join("values.json"),
+        published_values(project, content, config, &state)?,
+    )?;
+    fs::copy(
+        project.root.join("xtask/assets/kv-service.mjs"),
+        folder.join("kv-service.mjs"),
+    )?;
+    Ok(())
+}
+
+/// Copies built workers to where the configuration looks for them, each under its name there.
+pub(super) fn copy_workers(folder: &Path, scripts: &[(&str, PathBuf)]) -> Result<()> {
+    for (name, script) in scripts {
+        fs::copy(script, folder.join(format!("{name}.js")))?;
+        fs::copy(
+            script.with_file_name("index_bg.wasm"),
+            folder.join(format!("{name}.wasm")),
+        )?;
+    }
+    Ok(())
+}
+
+/// Starts `workerd serve` with a configuration for the port it is given.
+pub(super) fn serve(
+    project: &Project,
+    folder: &Path,
+    name: &str,
+    config: &dyn Fn(u16) -> String,
+) -> Result<Running> {
     let port = server::free_port()?;
     let path = folder.join(format!("{name}.capnp"));
     fs::write(&path, config(port)).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -82,16 +101,7 @@ fn serve(project: &Project, folder: &Path, name: &str, config: &dyn Fn(u16) -> S
         .arg(&path)
         .env("PATH", tools::path_with_node(project)?);
     let mut server = Server::spawn(command)?;
-    let deadline = Instant::now() + START_TIMEOUT;
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        if let Some(status) = server.exited()? {
-            bail!("workerd ended at once ({status}): what it wrote above says why");
-        }
-        if Instant::now() > deadline {
-            bail!("workerd does not listen on port {port}");
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
+    server.wait_until_listening(port)?;
     Ok(Running { server, port })
 }
 
@@ -137,7 +147,7 @@ fn published_values(
 }
 
 /// The compatibility date and flags of the deployment, as workerd's configuration has them.
-fn compatibility(config: &toml::Table) -> Result<String> {
+pub(super) fn compatibility(config: &toml::Table) -> Result<String> {
     let date = config
         .get("compatibility_date")
         .and_then(Value::as_str)
@@ -158,45 +168,62 @@ fn compatibility(config: &toml::Table) -> Result<String> {
 }
 
 fn noop_config(compatibility: &str, port: u16) -> String {
-    services("noop", &["noop"], "", port) + &worker("noop", compatibility, "")
+    services(&[("noop", port)], &["noop"], "") + &worker("noop", compatibility, "")
 }
 
 fn intake_config(compatibility: &str, objects: &Path, port: u16) -> String {
-    let disk = format!(
-        "    (name = \"objects\", disk = (path = {:?}, writable = true)),\n",
-        objects.to_string_lossy()
-    );
     let intake = "bindings = [(name = \"KV\", kvNamespace = \"kv\"), (name = \"SINK\", text = \"null\"), \
          (name = \"METRICS\", durableObjectNamespace = (className = \"MetricsObject\", serviceName = \"delivery\"))],";
     let delivery = "durableObjectNamespaces = [(className = \"MetricsObject\", uniqueKey = \"metrics\", enableSql = true)],\n  \
          durableObjectStorage = (localDisk = \"objects\"),";
-    let kv = format!(
-        "const kv :Workerd.Worker = (\n  modules = [\n    (name = \"kv-service.mjs\", esModule = embed \"kv-service.mjs\"),\n    \
-         (name = \"values.json\", json = embed \"values.json\"),\n  ],\n  {compatibility}\n);\n"
-    );
     [
-        services("intake", &["intake", "delivery", "kv"], &disk, port),
+        services(&[("intake", port)], &["intake", "delivery", "kv"], &disk(objects)),
         worker("intake", compatibility, intake),
         worker("delivery", compatibility, delivery),
-        kv,
+        kv_worker(compatibility),
     ]
     .concat()
 }
 
-/// The beginning of a configuration: all workers, what else they use, and the socket of the one that is measured.
-fn services(listening: &str, workers: &[&str], others: &str, port: u16) -> String {
+/// The service that keeps the objects.
+pub(super) fn disk(objects: &Path) -> String {
+    format!(
+        "    (name = \"objects\", disk = (path = {:?}, writable = true)),\n",
+        objects.to_string_lossy()
+    )
+}
+
+/// The worker that KV bindings talk to.
+pub(super) fn kv_worker(compatibility: &str) -> String {
+    format!(
+        "const kv :Workerd.Worker = (\n  modules = [\n    (name = \"kv-service.mjs\", esModule = embed \"kv-service.mjs\"),\n    \
+         (name = \"values.json\", json = embed \"values.json\"),\n  ],\n  {compatibility}\n);\n"
+    )
+}
+
+/// The beginning of a configuration: the workers that listen with their ports, all workers, and what else they use.
+pub(super) fn services(listening: &[(&str, u16)], workers: &[&str], others: &str) -> String {
     let services: Vec<String> = workers
         .iter()
         .map(|name| format!("    (name = \"{name}\", worker = .{name}),\n"))
         .collect();
+    let sockets: Vec<String> = listening
+        .iter()
+        .map(|(name, port)| {
+            format!(
+                "    (name = \"{name}\", address = \"127.0.0.1:{port}\", http = (), service = \"{name}\"),\n"
+            )
+        })
+        .collect();
     format!(
-        "using Workerd = import \"/workerd/workerd.capnp\";\n\nconst config :Workerd.Config = (\n  services = [\n{}{others}  ],\n  sockets = [\n    \
-         (name = \"{listening}\", address = \"127.0.0.1:{port}\", http = (), service = \"{listening}\"),\n  ],\n);\n\n",
-        services.concat()
+        "using Workerd = import \"/workerd/workerd.capnp\";\n\nconst config :Workerd.Config = (\n  services = [\n{}{others}  ],\n  \
+         sockets = [\n{}  ],\n);\n\n",
+        services.concat(),
+        sockets.concat()
     )
 }
 
-fn worker(name: &str, compatibility: &str, settings: &str) -> String {
+pub(super) fn worker(name: &str, compatibility: &str, settings: &str) -> String {
     format!(
         "const {name} :Workerd.Worker = (\n  modules = [\n    (name = \"index.js\", esModule = embed \"{name}.js\"),\n    \
          (name = \"index_bg.wasm\", wasm = embed \"{name}.wasm\"),\n  ],\n  {compatibility}\n  {settings}\n);\n\n"

@@ -50,10 +50,12 @@ enum Layer {
     Command,
     /// Programs of the host that know a running Eventstar only from outside.
     Tool,
+    /// Programs that measure a handler over the platform in memory.
+    Bench,
 }
 
 use Layer::{
-    Cloudflare, CloudflareShim, Command, Function, Memory, Ports, Pure, Spin, SpinShim, Stores, Tool,
+    Bench, Cloudflare, CloudflareShim, Command, Function, Memory, Ports, Pure, Spin, SpinShim, Stores, Tool,
 };
 
 impl Layer {
@@ -81,6 +83,7 @@ impl Layer {
             "eventstar-platform-spin" => Spin,
             "eventstar-cli" => Command,
             "eventstar-tests" | "xtask" => Tool,
+            "relay-native" => Bench,
             _ if package.starts_with("function-") => Function,
             _ if package.ends_with("-cloudflare") => CloudflareShim,
             _ if package.ends_with("-spin") => SpinShim,
@@ -100,6 +103,7 @@ impl Layer {
             SpinShim => &[Pure, Ports, Stores, Function, Spin],
             Command => &[Pure],
             Tool => &[Command, Tool],
+            Bench => &[Pure, Ports, Stores, Function, Memory],
         }
     }
 

@@ -1,0 +1,159 @@
+//! The platform in memory, with the log behind its owner as on Workers: one that reads each chunk once and pushes it to all
+//! followers, in the form it has on the wire.
+
+use std::future::{Future, pending};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use eventstar_event::Envelope;
+use eventstar_event::time::Millis;
+use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Start};
+use eventstar_platform_memory::{Memory, MemorySql};
+use eventstar_ports::{
+    Background, Body, ByteStream, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, StreamLog,
+    Timer,
+};
+use eventstar_stores::{LogObject, object_api};
+use futures_util::stream::{self, LocalBoxStream, StreamExt as _};
+
+/// No timer is due in the seconds that are measured.
+#[derive(Clone)]
+pub(crate) struct NoTimer;
+
+impl Timer for NoTimer {
+    fn sleep(&self, _duration: Duration) -> impl Future<Output = ()> + 'static {
+        pending()
+    }
+}
+
+/// One isolate's platform; clones share everything.
+#[derive(Clone)]
+pub(crate) struct Hub {
+    memory: Memory,
+    sql: MemorySql,
+    owner: Rc<LogObject<MemorySql, NoTimer>>,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        let sql = MemorySql::default();
+        Self {
+            memory: Memory::new().with("ALLOWED_STREAMS", "*"),
+            owner: LogObject::new(sql.clone(), NoTimer, 0),
+            sql,
+        }
+    }
+
+    /// How often the log's database was read.
+    pub(crate) fn reads(&self) -> u64 {
+        self.sql.queries()
+    }
+}
+
+impl StreamLog for Hub {
+    type Follow = LocalBoxStream<'static, Result<Frame, PortError>>;
+
+    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
+        let answer = self.owner.handle(object_api::append_request(log, batch)).await;
+        let status = answer.status();
+        match answer.into_body() {
+            Body::Full(body) => object_api::append_result(status, &body),
+            Body::Stream(_) => Err(PortError::corrupt("log", "a stream for an answer")),
+        }
+    }
+
+    fn follow(&self, log: &LogName, start: Start) -> Self::Follow {
+        let (owner, request) = (Rc::clone(&self.owner), object_api::follow_request(log, start));
+        let frames = async move {
+            match owner.handle(request).await.into_body() {
+                Body::Stream(pieces) => frames(pieces).left_stream(),
+                Body::Full(text) => {
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    stream::iter([Err(PortError::corrupt("log", text))]).right_stream()
+                }
+            }
+        };
+        stream::once(frames).flatten().boxed_local()
+    }
+}
+
+fn frames(pieces: ByteStream) -> impl futures_util::Stream<Item = Result<Frame, PortError>> {
+    stream::unfold(
+        (pieces, FrameDecoder::default()),
+        async |(mut pieces, mut decoder)| {
+            loop {
+                match decoder.next_frame().transpose() {
+                    Some(frame) => {
+                        let frame = frame.map_err(|error| PortError::corrupt("log", error.to_string()));
+                        return Some((frame, (pieces, decoder)));
+                    }
+                    None => decoder.push(&pieces.next().await?),
+                }
+            }
+        },
+    )
+}
+
+impl Clock for Hub {
+    fn now(&self) -> Millis {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_millis() as Millis)
+    }
+}
+
+impl Ids for Hub {
+    fn random(&self) -> [u8; 16] {
+        self.memory.random()
+    }
+}
+
+impl Timer for Hub {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        NoTimer.sleep(duration)
+    }
+}
+
+impl Background for Hub {
+    /// What is left for after an answer is the metrics, which nobody reads here.
+    fn spawn(&self, _work: impl Future<Output = ()> + 'static) {}
+}
+
+impl Config for Hub {
+    fn get(&self, name: &str) -> Option<String> {
+        Config::get(&self.memory, name)
+    }
+}
+
+impl Diagnostics for Hub {
+    fn write_line(&self, _level: Level, line: &str) {
+        eprintln!("{line}");
+    }
+}
+
+impl Platform for Hub {
+    type Kv = Memory;
+    type Registry = Memory;
+    type Queue = Memory;
+    type Log = Self;
+    type Metrics = Memory;
+
+    fn kv(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn registry(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn queue(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn stream_log(&self) -> &Self {
+        self
+    }
+
+    fn metrics(&self) -> &Memory {
+        &self.memory
+    }
+}
