@@ -22,6 +22,8 @@ pub(crate) struct Place {
     head: u64,
     /// Its entry in the ids.
     entry: String,
+    /// How much of the entry stays the same: topic and partition.
+    fixed: usize,
 }
 
 impl Place {
@@ -30,6 +32,11 @@ impl Place {
             Start::Timestamp(timestamp) | Start::Position { timestamp, .. } => Some(timestamp),
             Start::Offset(_) | Start::Latest => None,
         };
+        let entry = format!(
+            "{{\"topic\":{},\"partition\":{}",
+            quote(log.topic.as_str()),
+            log.partition
+        );
         let mut place = Self {
             log,
             stream,
@@ -38,7 +45,8 @@ impl Place {
             timestamp,
             failures: 0,
             head: u64::MAX,
-            entry: String::new(),
+            fixed: entry.len(),
+            entry,
         };
         place.write_entry();
         place
@@ -124,14 +132,8 @@ impl Place {
     fn write_entry(&mut self) {
         use std::fmt::Write as _;
         let entry = &mut self.entry;
-        entry.clear();
+        entry.truncate(self.fixed);
         // Writing to a text cannot fail.
-        let _ = write!(
-            entry,
-            "{{\"topic\":{},\"partition\":{}",
-            quote(self.log.topic.as_str()),
-            self.log.partition
-        );
         let _ = match self.next {
             Some(next) => write!(entry, ",\"offset\":{next}"),
             None => write!(entry, ",\"offset\":-1"),
