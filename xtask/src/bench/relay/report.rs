@@ -109,12 +109,14 @@ fn comparison(measured: &Measured, node: &Measured) -> String {
             of.cpu / with.cpu,
         );
     }
-    let highest = |steps| sustained(steps).map_or(0.0, |step| f64::from(step.rate));
+    let highest = match (sustained(&measured.steps), sustained(&node.steps)) {
+        (Some(of), Some(with)) => format!("{:.2}", f64::from(of.rate) / f64::from(with.rate)),
+        _ => "-".to_owned(),
+    };
     let _ = writeln!(
         text,
-        "{:<28}{:>50.2}{:>12.2}",
+        "{:<28}{highest:>50}{:>12.2}",
         "in all",
-        highest(&measured.steps) / highest(&node.steps),
         measured.idle / node.idle,
     );
     text
