@@ -24,13 +24,16 @@ use servers::{Contestant, Origin};
 const STREAM: &str = "test.event";
 
 /// The lowest rate, in events a second. Each further one is twice the one before.
-const LOWEST_RATE: u32 = 100;
+const LOWEST_RATE: u32 = 25;
+
+/// The rate that has a goal.
+const GOAL_RATE: u32 = 100;
 
 /// How many rates there are, where nothing saturates before.
-const RATES: u32 = 8;
+const RATES: u32 = 10;
 
 /// The rate and the time of the warm-up.
-const WARM_UP: (u32, Duration) = (LOWEST_RATE, Duration::from_secs(2));
+const WARM_UP: (u32, Duration) = (GOAL_RATE, Duration::from_secs(2));
 
 /// How long after its end a rate's events are waited for.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -12,8 +12,8 @@ use super::{PATIENCE, STREAM};
 use crate::bench::http::{Answers, post};
 use crate::bench::load::{connect, due_after};
 
-/// Requests a second at every rate: the events of a request grow with it. So a higher rate loads the relay, and not intake.
-const POSTS: u32 = 100;
+/// Most requests a second: at higher rates a request has more events. So a higher rate loads the relay, and not intake.
+const MAX_POSTS: u32 = 100;
 
 /// Connections that post, so that one late answer does not hold back the next request.
 const CONNECTIONS: usize = 4;
@@ -43,6 +43,16 @@ pub(super) struct Posted {
 }
 
 impl Schedule {
+    /// Requests a second.
+    fn posts(&self) -> u32 {
+        self.rate.min(MAX_POSTS)
+    }
+
+    /// Events of a request.
+    fn batch(&self) -> u32 {
+        self.rate / self.posts()
+    }
+
     /// Posts everything; what the server refuses, or is too slow for, is not posted again.
     pub(super) fn post(&self) -> Result<Posted> {
         let next = AtomicUsize::new(0);
@@ -73,7 +83,7 @@ impl Schedule {
         let mut posted = Posted::default();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let due = due_after(number, POSTS);
+            let due = due_after(number, self.posts());
             let now = Instant::now();
             if self.start + due >= end || now >= end + PATIENCE {
                 return Ok(posted);
@@ -82,7 +92,7 @@ impl Schedule {
             let body = self.body(number, due);
             let request = post(self.port, "/v1/events", &body);
             match stream.write_all(&request).and_then(|()| answers.next()) {
-                Ok((201, _)) => posted.taken += u64::from(self.rate / POSTS),
+                Ok((201, _)) => posted.taken += u64::from(self.batch()),
                 Ok((status, answer)) => {
                     let answer = String::from_utf8_lossy(answer);
                     posted.problem = Some(format!("a post was answered {status}: {answer}"));
@@ -99,9 +109,7 @@ impl Schedule {
     /// The body of a request: its events were due when it was.
     fn body(&self, number: usize, due: Duration) -> String {
         let due = self.start_micros + due.as_micros() as u64;
-        let events: Vec<String> = (0..self.rate / POSTS)
-            .map(|nth| event(due, number, nth))
-            .collect();
+        let events: Vec<String> = (0..self.batch()).map(|nth| event(due, number, nth)).collect();
         format!("[{}]", events.join(","))
     }
 }

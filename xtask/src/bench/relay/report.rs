@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::servers::Contestant;
-use super::{LOWEST_RATE, Measured, Options, Step};
+use super::{GOAL_RATE, Measured, Options, Step};
 use crate::bench::report::Goal;
 
-/// The p99 in milliseconds that is wanted of `workerd` at the lowest rate.
+/// The p99 in milliseconds that is wanted of `workerd` at [`GOAL_RATE`].
 const GOAL: Goal = Goal::AtMost(250.0);
 
 /// The report of all that were measured.
@@ -52,15 +52,11 @@ fn table(measured: &Measured) -> String {
     }
     let _ = writeln!(text, "{}", saturation(&measured.steps));
     let _ = writeln!(text, "memory of an idle client: {:.1} kB", measured.idle / 1000.0);
-    if measured.contestant == Contestant::Workerd
-        && let Some(first) = measured.steps.first()
-    {
-        let verdict = if GOAL.is_met(first.figures.p99) {
-            "met"
-        } else {
-            "missed"
-        };
-        let _ = writeln!(text, "p99 at {LOWEST_RATE} events/s in, ms: {GOAL}: {verdict}");
+    if measured.contestant == Contestant::Workerd {
+        let mut held = measured.steps.iter().filter(|step| step.is_sustained());
+        let met = held.any(|step| step.rate == GOAL_RATE && GOAL.is_met(step.figures.p99));
+        let verdict = if met { "met" } else { "missed" };
+        let _ = writeln!(text, "p99 at {GOAL_RATE} events/s in, ms: {GOAL}: {verdict}");
     }
     text
 }
