@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
-use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Start};
+use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Retention, Start};
 use eventstar_platform_memory::{Memory, MemorySql};
 use eventstar_ports::{
     Background, Body, ByteStream, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, StreamLog,
@@ -53,8 +53,14 @@ impl Hub {
 impl StreamLog for Hub {
     type Follow = LocalBoxStream<'static, Result<Frame, PortError>>;
 
-    async fn append(&self, log: &LogName, batch: &[Envelope]) -> Result<Appended, PortError> {
-        let answer = self.owner.handle(object_api::append_request(log, batch)).await;
+    async fn append_with(
+        &self,
+        log: &LogName,
+        batch: &[Envelope],
+        retention: Option<Retention>,
+    ) -> Result<Appended, PortError> {
+        let request = object_api::append_request(log, batch, retention);
+        let answer = self.owner.handle(request, self.now()).await;
         let status = answer.status();
         match answer.into_body() {
             Body::Full(body) => object_api::append_result(status, &body),
@@ -64,8 +70,9 @@ impl StreamLog for Hub {
 
     fn follow(&self, log: &LogName, start: Start) -> Self::Follow {
         let (owner, request) = (Rc::clone(&self.owner), object_api::follow_request(log, start));
+        let now = self.now();
         let frames = async move {
-            match owner.handle(request).await.into_body() {
+            match owner.handle(request, now).await.into_body() {
                 Body::Stream(pieces) => frames(pieces).left_stream(),
                 Body::Full(text) => {
                     let text = String::from_utf8_lossy(&text).into_owned();
@@ -136,6 +143,8 @@ impl Platform for Hub {
     type Queue = Memory;
     type Log = Self;
     type Metrics = Memory;
+    type Http = Memory;
+    type Leases = Memory;
 
     fn kv(&self) -> &Memory {
         &self.memory
@@ -154,6 +163,14 @@ impl Platform for Hub {
     }
 
     fn metrics(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn http(&self) -> &Memory {
+        &self.memory
+    }
+
+    fn leases(&self) -> &Memory {
         &self.memory
     }
 }

@@ -140,7 +140,7 @@ fn queries(count: usize) -> u64 {
 #[test]
 fn a_hundred_followers_of_a_log_query_it_as_often_as_one() {
     let one = queries(1);
-    assert!((40..60).contains(&one), "{one}");
+    assert!((30..60).contains(&one), "{one}");
     let hundred = queries(100);
     assert!(
         hundred <= one + one / 10,

@@ -137,6 +137,7 @@ impl Servers<'_> {
             tokens: &tokens,
             allowed_streams: "*",
             sink: None,
+            variables: &[],
         };
         step("starting spin with the functions");
         let mut server = Server::start(self.project, &launch)?;

@@ -145,7 +145,8 @@ fn a_reader_of_a_log_whose_events_all_expired_waits_for_the_next() {
         let position = |offset, timestamp| Start::Position { offset, timestamp };
         for (asked, gap) in [
             (Start::Latest, None),
-            (Start::Offset(2), None),
+            (Start::Offset(0), None),
+            (Start::Offset(2), gap(GapReason::Expired)),
             (Start::Timestamp(10 * HOUR + 1), None),
             (Start::Timestamp(13 * HOUR), None),
             (position(5, 10 * HOUR + 5), None),
