@@ -48,16 +48,21 @@ impl Fixture {
             .with_context(|| format!("{shown} has not the form of a fixture: streams, allowed_streams, log"))
     }
 
-    /// The stream config, as a file in `folder`: a stream has as many partitions as the widest of its topics.
+    /// The stream config, as a file in `folder`: a stream has as many partitions as the widest of its topics, and keeps its
+    /// events, which are old, for good.
     pub(crate) fn stream_config(&self, folder: &Path) -> Result<StreamConfigFile> {
         let mut streams = self.streams.clone();
         for settings in streams.values_mut() {
             let widest = topics(settings)
                 .filter_map(|topic| Some(self.log.get(topic)?.len()))
                 .max();
-            if let (Some(widest @ 2..), Some(settings)) = (widest, settings.as_object_mut()) {
+            let Some(settings) = settings.as_object_mut() else {
+                continue;
+            };
+            if let Some(widest @ 2..) = widest {
                 settings.insert("partitions".to_owned(), widest.into());
             }
+            settings.insert("retention".to_owned(), json!({"ms": -1}));
         }
         let path: PathBuf = folder.join("fixture-streams.json");
         fs::write(&path, Value::from(streams).to_string())?;
@@ -119,7 +124,10 @@ mod tests {
         let config = fixture.stream_config(folder.path()).unwrap();
         assert_eq!(
             Value::from(config.value().clone()),
-            json!({"a": {"topics": ["x.a", "y.a"], "partitions": 2}, "b": {}})
+            json!({
+                "a": {"topics": ["x.a", "y.a"], "partitions": 2, "retention": {"ms": -1}},
+                "b": {"retention": {"ms": -1}},
+            })
         );
         let lines: Vec<String> = fixture.log["x.a"].iter().flatten().map(line).collect();
         assert_eq!(

@@ -7,7 +7,7 @@ use eventstar_event::{Document, Envelope, Topic, id_of};
 use eventstar_http_api::{
     Request, Response, decode_segment, error, json, not_found, query_value, unavailable,
 };
-use eventstar_log::LogName;
+use eventstar_log::{LogName, Retention};
 use eventstar_ports::{Platform, StreamLog};
 use eventstar_stores::Configs;
 use http::StatusCode;
@@ -58,7 +58,7 @@ pub(crate) async fn append<P: Platform>(
             return unavailable(platform, request, &failure.to_string(), detail);
         }
     };
-    let log = match log_of(&configs, request, &stream) {
+    let (log, retention) = match log_of(&configs, request, &stream) {
         Ok(log) => log,
         Err((status, detail)) => return error(request, status, "bad_request", "Bad Request", &detail),
     };
@@ -66,7 +66,11 @@ pub(crate) async fn append<P: Platform>(
         Ok(batch) => batch,
         Err(detail) => return bad_request(request, &detail),
     };
-    match platform.stream_log().append(&log, &batch).await {
+    match platform
+        .stream_log()
+        .append_with(&log, &batch, Some(retention))
+        .await
+    {
         Ok(appended) => json(
             StatusCode::OK,
             &serde_json::json!({
@@ -81,8 +85,12 @@ pub(crate) async fn append<P: Platform>(
     }
 }
 
-/// The log that the request names.
-fn log_of(configs: &Configs, request: &Request, stream: &str) -> Result<LogName, (StatusCode, String)> {
+/// The log that the request names, and how long its events are kept.
+fn log_of(
+    configs: &Configs,
+    request: &Request,
+    stream: &str,
+) -> Result<(LogName, Retention), (StatusCode, String)> {
     let bad = |detail: String| Err((StatusCode::BAD_REQUEST, detail));
     let Some(config) = configs.streams.stream(stream) else {
         return Err((
@@ -112,11 +120,14 @@ fn log_of(configs: &Configs, request: &Request, stream: &str) -> Result<LogName,
         ));
     };
     match Topic::parse(&topic) {
-        Ok(topic) => Ok(LogName {
-            topic,
-            partition,
-            epoch: config.log_epoch,
-        }),
+        Ok(topic) => {
+            let log = LogName {
+                topic,
+                partition,
+                epoch: config.log_epoch,
+            };
+            Ok((log, config.retention))
+        }
         Err(error) => bad(error.to_string()),
     }
 }

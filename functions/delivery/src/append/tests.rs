@@ -12,7 +12,10 @@ use super::*;
 async fn world() -> (Rc<Isolate>, Memory) {
     let memory = Memory::new().with("ADMIN_TOKEN", "root");
     let config = json!({
-        "one": {}, "two": {"topics": ["eqiad.two", "codfw.two"], "partitions": 2, "log_epoch": 3},
+        "one": {"retention": {"ms": -1}},
+        "two": {
+            "topics": ["eqiad.two", "codfw.two"], "partitions": 2, "log_epoch": 3, "retention": {"ms": -1},
+        },
     });
     let config = serde_json::value::to_raw_value(&config).unwrap();
     let publish = RegistryRequest::PublishStreamConfig {
