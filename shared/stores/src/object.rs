@@ -4,8 +4,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Chunk, Frame, LogName, Retention, Start};
@@ -21,7 +22,14 @@ use crate::poll::READ_BYTES;
 use crate::{HEARTBEAT, SqlLog, UpstreamRegistry};
 
 /// Chunks a slow follower may lag behind in memory before it reads from the log again. The chunks are shared.
-const FOLLOWER_QUEUE: usize = 32;
+const FOLLOWER_QUEUE: usize = 256;
+
+/// With fewer followers each gets what comes at once.
+const FEW_FOLLOWERS: u32 = 16;
+
+/// How long is gathered for each follower, and at most: 200 followers get 20 pieces a second.
+const GATHERING_PER_FOLLOWER: Duration = Duration::from_micros(250);
+const LONGEST_GATHERING: Duration = Duration::from_millis(100);
 
 /// The owner of one log.
 pub struct LogObject<S, T> {
@@ -160,9 +168,21 @@ impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> LogObject<S, T> {
             failed: false,
         };
         futures_util::stream::unfold(state, |mut follower| async move {
-            let frame = follower.next_frame().await?;
-            Some((frame.encode(), follower))
+            let piece = follower.next_piece().await?;
+            Some((piece, follower))
         })
+    }
+
+    /// How long a follower gathers what comes before it is sent. A piece costs the platform the same whatever it holds, once for
+    /// each follower; so where many follow, they get fewer pieces.
+    fn gathering(&self) -> Duration {
+        let followers = u32::try_from(self.followers()).unwrap_or(u32::MAX);
+        if followers < FEW_FOLLOWERS {
+            return Duration::ZERO;
+        }
+        GATHERING_PER_FOLLOWER
+            .saturating_mul(followers)
+            .min(LONGEST_GATHERING)
     }
 }
 
@@ -195,6 +215,48 @@ struct Follower<S, T> {
 }
 
 impl<S: Sql + Clone + 'static, T: Timer + Clone + 'static> Follower<S, T> {
+    /// The next frames, encoded.
+    async fn next_piece(&mut self) -> Option<Bytes> {
+        let first = self.next_frame().await?;
+        let is_live = matches!(first, Frame::Chunk(_)) && self.ready.is_empty();
+        let gathering = self.object.gathering();
+        if is_live && !gathering.is_zero() {
+            self.object.timer.sleep(gathering).await;
+        }
+        let mut piece = first.encode();
+        while piece.len() < READ_BYTES
+            && let Some(chunk) = self.at_hand()
+        {
+            let mut longer = BytesMut::from(piece);
+            longer.extend_from_slice(&Frame::Chunk(chunk).encode());
+            piece = longer.freeze();
+        }
+        Some(piece)
+    }
+
+    /// The next chunk, if it is here already.
+    fn at_hand(&mut self) -> Option<Chunk> {
+        let next = self.next?;
+        let chunk = match self.ready.pop() {
+            Some(chunk) => chunk,
+            None => self.pushed(next)?,
+        };
+        self.next = Some(chunk.next());
+        Some(chunk)
+    }
+
+    /// The next chunk that was pushed. Where one was missed, the log has it.
+    fn pushed(&mut self, next: u64) -> Option<Chunk> {
+        loop {
+            let chunk = self.live.as_mut()?.chunks.try_recv().ok()?;
+            if chunk.base > next {
+                self.live = None;
+            } else if chunk.next() > next {
+                return Some(chunk);
+            }
+        }
+    }
+
     async fn next_frame(&mut self) -> Option<Frame> {
         let Some(mut next) = self.next else {
             let opened = self.object.log.open(&self.name, self.start).await.ok()?;

@@ -108,6 +108,71 @@ fn read(stream: &mut eventstar_ports::ByteStream, count: usize) -> Vec<u64> {
     offsets
 }
 
+/// Moments pass at once; nothing longer does.
+#[derive(Debug, Clone, Copy)]
+struct Moments;
+
+impl Timer for Moments {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        async move {
+            if duration >= Duration::from_secs(1) {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[test]
+fn many_followers_get_what_comes_within_a_moment_as_one_piece_and_few_get_it_at_once() {
+    pollster::block_on(async {
+        for (followers, pieces) in [(FEW_FOLLOWERS - 1, 5), (FEW_FOLLOWERS, 1), (300, 1)] {
+            let object = LogObject::new(MemorySql::default(), Gate::default(), 60_000);
+            let mut streams = Vec::new();
+            for _ in 0..followers {
+                let mut stream = follow(&object, Start::Latest).await;
+                assert!(stream.next().await.is_some(), "opened");
+                assert!(stream.next().now_or_never().is_none(), "subscribed");
+                streams.push(stream);
+            }
+            let mut first = Vec::new();
+            for id in 0..5 {
+                append(&object, id..id + 1).await;
+                first.extend(streams[0].next().now_or_never().flatten());
+            }
+            object.timer.open();
+            first.extend(streams[0].next().now_or_never().flatten());
+            assert_eq!(first.len(), pieces, "{followers} followers");
+            let mut decoder = FrameDecoder::default();
+            first.iter().for_each(|piece| decoder.push(piece));
+            let mut offsets = Vec::new();
+            while let Some(Frame::Chunk(chunk)) = decoder.next_frame().unwrap() {
+                offsets.extend(chunk.base..chunk.next());
+            }
+            assert_eq!(offsets, [0, 1, 2, 3, 4], "{followers} followers");
+        }
+    });
+}
+
+/// Moments last until it is opened; nothing longer passes.
+#[derive(Debug, Clone, Default)]
+struct Gate(Rc<Cell<bool>>);
+
+impl Gate {
+    fn open(&self) {
+        self.0.set(true);
+    }
+}
+
+impl Timer for Gate {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
+        let gate = Rc::clone(&self.0);
+        std::future::poll_fn(move |_| match gate.get() && duration < Duration::from_secs(1) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        })
+    }
+}
+
 #[test]
 fn an_append_reaches_every_follower_after_what_was_there() {
     pollster::block_on(async {
@@ -157,7 +222,7 @@ fn a_follower_that_went_is_forgotten() {
 #[test]
 fn hundreds_of_followers_come_and_go_and_a_new_one_still_reads() {
     pollster::block_on(async {
-        let object = LogObject::new(MemorySql::default(), Never, 60_000);
+        let object = LogObject::new(MemorySql::default(), Moments, 60_000);
         let mut streams = Vec::new();
         for _ in 0..300 {
             let mut stream = follow(&object, Start::Latest).await;
