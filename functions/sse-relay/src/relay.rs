@@ -37,6 +37,9 @@ const MAX_FOLLOWS: u32 = 5;
 /// does not have them looked at again.
 const PASSED_OVER: u32 = 1000;
 
+/// A piece is sent when it has this many bytes, though more events be at hand.
+const MAX_PIECE_BYTES: usize = 64 * 1024;
+
 /// How events are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -61,6 +64,8 @@ struct Connection<P: Platform> {
     held: VecDeque<Tagged>,
     /// Texts of `gap` events that are due.
     gaps: VecDeque<String>,
+    /// Why the connection ends, once what was read is sent.
+    due: Option<End>,
     heartbeat: Pin<Box<dyn Future<Output = ()>>>,
     /// Whether nothing was sent since the last heartbeat.
     quiet: bool,
@@ -103,6 +108,7 @@ pub(crate) fn relay<P: Platform>(
         frames: SelectAll::new(),
         held: VecDeque::new(),
         gaps: VecDeque::new(),
+        due: None,
         heartbeat: Box::pin(platform.sleep(wait)),
         quiet: true,
         limits: Limits::of(&platform),
@@ -161,7 +167,7 @@ impl<P: Platform> Connection<P> {
                 return Some(self.frame("gap", &gap));
             }
             let reached = self.limits.reached(self.platform.now());
-            if let Some(end) = self.progress.end().or(reached) {
+            if let Some(end) = self.due.or(self.progress.end()).or(reached) {
                 return self.end(end);
             }
             if self.slot.as_mut().is_some_and(|slot| !slot.keep()) {
@@ -178,15 +184,31 @@ impl<P: Platform> Connection<P> {
                     },
                 },
             };
-            match self.take(tagged) {
-                Ok(Some(piece)) => {
-                    self.quiet = false;
-                    return Some(piece);
-                }
-                Ok(None) => {}
-                Err(end) => return self.end(end),
+            let piece = self.take_all(tagged);
+            if !piece.is_empty() {
+                self.quiet = false;
+                return Some(Bytes::from(piece));
             }
         }
+    }
+
+    /// Handles a frame, and those that are here already: a piece costs the platform the same whatever it holds.
+    fn take_all(&mut self, first: Tagged) -> String {
+        let mut piece = String::new();
+        let mut next = Some(first);
+        while let Some(tagged) = next {
+            self.due = self.take(tagged, &mut piece).err();
+            let is_full = piece.len() >= MAX_PIECE_BYTES || !self.gaps.is_empty();
+            let is_over = self.due.is_some() || self.progress.end().is_some();
+            next = if is_full || is_over { None } else { self.at_hand() };
+        }
+        piece
+    }
+
+    /// The next frame, if it is here already.
+    fn at_hand(&mut self) -> Option<Tagged> {
+        let held = self.held.pop_front();
+        held.or_else(|| self.frames.next().now_or_never().flatten())
     }
 
     /// What is said when nothing was sent since the last time: a comment, or an id that tells of events passed over.
@@ -250,19 +272,22 @@ impl<P: Platform> Connection<P> {
         }
     }
 
-    /// Handles one frame; events become bytes to send.
-    fn take(&mut self, (index, frame): Tagged) -> Result<Option<Bytes>, End> {
+    /// Handles one frame; events are written to `out`.
+    fn take(&mut self, (index, frame): Tagged, out: &mut String) -> Result<(), End> {
         match frame {
             Some(Ok(Frame::Heartbeat)) => {}
             Some(Ok(frame @ Frame::Opened { .. })) => self.place_opened(index, &frame),
-            Some(Ok(Frame::Chunk(chunk))) => return Ok(self.encode(index, &chunk)),
+            Some(Ok(Frame::Chunk(chunk))) => {
+                // Places are made for all logs, and stay.
+                let _ = self.encode(index, &chunk, out);
+            }
             Some(Err(error)) => {
                 self.platform
                     .log(Level::Warn, &format!("a log is followed again: {error}"));
             }
             None => self.follow_again(index)?,
         }
-        Ok(None)
+        Ok(())
     }
 
     fn place_opened(&mut self, index: usize, frame: &Frame) {
@@ -305,8 +330,8 @@ impl<P: Platform> Connection<P> {
         Ok(())
     }
 
-    /// Writes the events of a chunk that were not sent yet.
-    fn encode(&mut self, index: usize, chunk: &Chunk) -> Option<Bytes> {
+    /// Writes the events of a chunk that were not sent yet; `None` where the place of its log is not known.
+    fn encode(&mut self, index: usize, chunk: &Chunk, out: &mut String) -> Option<()> {
         let place = self.places.get_mut(index)?;
         let next = place.next?;
         let events = match self.isolate.chunks.events(&place.log, chunk, &self.pages) {
@@ -321,14 +346,15 @@ impl<P: Platform> Connection<P> {
                 );
                 place.skip(chunk.next(), chunk.last);
                 self.progress.read(index, chunk.next());
-                return None;
+                return Some(());
             }
         };
-        let mut out = String::with_capacity(chunk.lines.len() + chunk.lines.len() / 2);
+        let before = out.len();
+        out.reserve(chunk.lines.len() + chunk.lines.len() / 2);
         if chunk.base > next {
             let gap = place.fell_behind(chunk.base, chunk.first);
             self.isolate.metrics.gap();
-            self.write(&mut out, "gap", &gap);
+            self.write(out, "gap", &gap);
         }
         let (mut sent, mut withheld) = (0, 0);
         for event in events.iter().filter(|event| event.offset >= next) {
@@ -343,7 +369,7 @@ impl<P: Platform> Connection<P> {
                 continue;
             };
             if let Some(data) = self.wanted.of_event(text) {
-                self.write(&mut out, "message", &data);
+                self.write(out, "message", &data);
                 self.passed_over = 0;
                 self.progress.count_sent();
                 sent += 1;
@@ -353,12 +379,12 @@ impl<P: Platform> Connection<P> {
             out.push_str(&self.id_alone());
         }
         let lag = self.platform.now().saturating_sub(chunk.last);
-        self.limits.wrote(sent, out.len());
+        self.limits.wrote(sent, out.len() - before);
         let place = self.places.get(index)?;
         let lag = place.is_live(chunk).then_some(lag);
         self.isolate.metrics.relayed(&place.stream, sent, withheld, lag);
         self.isolate.metrics.report(&self.platform);
-        (!out.is_empty()).then(|| Bytes::from(out))
+        Some(())
     }
 
     /// The id without an event: clients keep it, and are told nothing.

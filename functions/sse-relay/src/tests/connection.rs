@@ -98,7 +98,7 @@ fn a_client_that_does_not_read_is_told_so_and_goes_on_from_its_last_id() {
         let (isolate, memory) = world("*").await;
         append(&memory, "a", 0, 0..3).await;
         let mut stream = opened(&isolate, &memory, "/v2/stream/a?since=0", None).await;
-        let (id, _) = read(&mut stream, 1).await.remove(0);
+        let (id, _) = read(&mut stream, 3).await.remove(2);
         memory.advance(30_001);
         let last = piece(&mut stream).await.unwrap();
         assert!(
@@ -107,6 +107,43 @@ fn a_client_that_does_not_read_is_told_so_and_goes_on_from_its_last_id() {
         );
         assert!(last.contains("SlowClientError"), "{last}");
         assert_eq!(stream.next().await, None);
+    });
+}
+
+#[test]
+fn events_that_are_at_hand_are_one_piece_up_to_a_size() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        append(&memory, "a", 0, 0..5).await;
+        let mut stream = opened(&isolate, &memory, "/v2/stream/a?since=0", None).await;
+        assert_eq!(
+            piece(&mut stream)
+                .await
+                .unwrap()
+                .matches("event: message")
+                .count(),
+            5
+        );
+        let large = format!("{{\"text\":\"{}\"}}", "x".repeat(40_000));
+        for n in 0..4 {
+            append_event(&memory, "a", &large.replacen('x', &n.to_string(), 1)).await;
+        }
+        assert_eq!(
+            piece(&mut stream)
+                .await
+                .unwrap()
+                .matches("event: message")
+                .count(),
+            2
+        );
+        assert_eq!(
+            piece(&mut stream)
+                .await
+                .unwrap()
+                .matches("event: message")
+                .count(),
+            2
+        );
     });
 }
 

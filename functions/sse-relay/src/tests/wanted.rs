@@ -309,7 +309,7 @@ fn a_read_until_a_past_time_ends_where_a_log_is_empty_or_read() {
 fn a_read_until_a_time_to_come_has_all_events_before_it() {
     run(async {
         let (isolate, memory) = world("*").await;
-        let until = memory.now() + 40_000;
+        let until = memory.now() + 20_000;
         append_events(&memory, "a", 0, 0..2).await;
         let mut stream = opened(&isolate, &memory, &format!("a,b?since=0&until={until}"), &[]).await;
         assert_eq!(numbers(&read(&mut stream, 2).await), [0, 1]);
