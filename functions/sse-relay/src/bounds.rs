@@ -73,6 +73,11 @@ impl Progress {
         past
     }
 
+    /// Whether nothing more is to be sent of a log.
+    pub(crate) fn is_done(&self, log: usize) -> bool {
+        self.logs.get(log).is_some_and(|log| log.done)
+    }
+
     /// An event was sent.
     pub(crate) fn count_sent(&mut self) {
         self.left = self.left.map(|left| left.saturating_sub(1));

@@ -332,6 +332,9 @@ impl<P: Platform> Connection<P> {
 
     /// Writes the events of a chunk that were not sent yet; `None` where the place of its log is not known.
     fn encode(&mut self, index: usize, chunk: &Chunk, out: &mut String) -> Option<()> {
+        if self.progress.is_done(index) {
+            return Some(());
+        }
         let place = self.places.get_mut(index)?;
         let next = place.next?;
         let events = match self.isolate.chunks.events(&place.log, chunk, &self.pages) {

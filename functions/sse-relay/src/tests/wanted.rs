@@ -256,8 +256,11 @@ fn windows_of_time_share_no_event_and_leave_none_out() {
     run(async {
         let (isolate, memory) = world("*").await;
         let start = memory.now();
-        for partition in 0..3 {
+        for partition in 0..2 {
             append_events(&memory, "parted", partition, 0..10).await;
+        }
+        for n in 0..10 {
+            append_events(&memory, "parted", 2, n..n + 1).await;
         }
         memory.advance(60_000);
         let mut all = Vec::new();
@@ -269,6 +272,7 @@ fn windows_of_time_share_no_event_and_leave_none_out() {
             let query = format!("parted?since={since}&until={until}");
             let blocks = read_blocks(opened(&isolate, &memory, &query, &[]).await, ALL).await;
             assert_eq!(ns(&blocks).len(), count, "{query}");
+            assert_eq!(blocks.len(), count + 2, "{query}: {blocks:?}");
             let end = blocks.last().unwrap();
             assert!(end.starts_with("event: end\n"), "{end}");
             assert_eq!(data_of(end), Some(json!({"reason": "until"})));
@@ -277,6 +281,23 @@ fn windows_of_time_share_no_event_and_leave_none_out() {
         all.sort_unstable();
         let expected: Vec<u64> = (0..10).flat_map(|n| [n; 3]).collect();
         assert_eq!(all, expected);
+    });
+}
+
+#[test]
+fn a_log_that_is_past_the_end_is_quiet_while_others_are_read() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        let start = memory.now();
+        for n in 0..10 {
+            append_events(&memory, "a", 0, n..n + 1).await;
+            append_event(&memory, "eqiad.b", &format!("{{\"n\":{}}}", 100 + n)).await;
+        }
+        memory.advance(60_000);
+        let query = format!("a,b?since=0&until={}", start + 1);
+        let blocks = read_blocks(opened(&isolate, &memory, &query, &[]).await, ALL).await;
+        assert_eq!(ns(&blocks).len(), 11, "{blocks:?}");
+        assert_eq!(blocks.len(), 13, "{blocks:?}");
     });
 }
 
