@@ -22,6 +22,7 @@ pub mod events;
 pub mod golden;
 pub mod http;
 pub mod instance;
+pub mod proxy;
 pub mod random;
 pub mod sse;
 pub mod text;

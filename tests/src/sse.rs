@@ -80,6 +80,7 @@ pub struct Events {
     path: String,
     pending: Vec<u8>,
     last_id: Option<String>,
+    gaps: Vec<SseEvent>,
 }
 
 impl Events {
@@ -118,6 +119,7 @@ impl Events {
             path: path.to_owned(),
             pending: Vec::new(),
             last_id: None,
+            gaps: Vec::new(),
         };
         let first = events.block(Instant::now() + PATIENCE);
         assert_eq!(first, ":ok\n\n", "the first bytes of {path}");
@@ -130,15 +132,23 @@ impl Events {
         self.next_within(PATIENCE)
     }
 
-    /// The next event, which must come within `patience`. Heartbeats do not count.
+    /// The gaps that the reader was told of. They are no events of the stream.
+    #[must_use]
+    pub fn gaps(&self) -> &[SseEvent] {
+        &self.gaps
+    }
+
+    /// The next event, which must come within `patience`. Heartbeats and gaps do not count.
     #[track_caller]
     pub fn next_within(&mut self, patience: Duration) -> SseEvent {
         let deadline = Instant::now() + patience;
         loop {
             let block = self.block(deadline);
             self.keep_id(&block);
-            if let Some(event) = parse(&block) {
-                return event;
+            match parse(&block) {
+                Some(gap) if gap.event == "gap" => self.gaps.push(gap),
+                Some(event) => return event,
+                None => {}
             }
         }
     }

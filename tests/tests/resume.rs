@@ -107,6 +107,11 @@ fn an_offset_past_the_end_waits_for_the_next_event_or_goes_on_by_its_timestamp()
         first,
         "the id of another log with a time before the first event"
     );
+    let gap = events.gaps()[0].json();
+    assert_eq!(
+        (&gap["reason"], &gap["to"]["offset"]),
+        (&"foreign".into(), &0.into())
+    );
 
     let without = format!(r#"[{{"topic":"{topic}","partition":0,"offset":99999999999}}]"#);
     let mut events = Events::resume(&instance.origin, &stream.live(), &without);

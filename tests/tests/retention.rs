@@ -88,6 +88,12 @@ fn a_reader_goes_on_over_what_was_dropped_while_it_was_away() {
     let next = fresh_uuid();
     let _ = instance.post(array(&[stream.event(&next)])).expect(201);
     assert_eq!(offsets(&reader.up_to(&next)), [7, 8, 9, 10]);
+    let gap = reader.gaps()[0].json();
+    assert_eq!(gap["reason"], "expired");
+    assert_eq!(
+        (&gap["from"]["offset"], &gap["to"]["offset"]),
+        (&1.into(), &7.into())
+    );
 }
 
 #[test]
