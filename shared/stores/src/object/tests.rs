@@ -108,20 +108,6 @@ fn read(stream: &mut eventstar_ports::ByteStream, count: usize) -> Vec<u64> {
     offsets
 }
 
-/// Moments pass at once; nothing longer does.
-#[derive(Debug, Clone, Copy)]
-struct Moments;
-
-impl Timer for Moments {
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
-        async move {
-            if duration >= Duration::from_secs(1) {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-}
-
 #[test]
 fn many_followers_get_what_comes_within_a_moment_as_one_piece_and_few_get_it_at_once() {
     pollster::block_on(async {
@@ -222,7 +208,9 @@ fn a_follower_that_went_is_forgotten() {
 #[test]
 fn hundreds_of_followers_come_and_go_and_a_new_one_still_reads() {
     pollster::block_on(async {
-        let object = LogObject::new(MemorySql::default(), Moments, 60_000);
+        let gate = Gate::default();
+        gate.open();
+        let object = LogObject::new(MemorySql::default(), gate, 60_000);
         let mut streams = Vec::new();
         for _ in 0..300 {
             let mut stream = follow(&object, Start::Latest).await;
