@@ -8,11 +8,10 @@ use std::time::{Duration, SystemTime};
 
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
-use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Retention, Start};
+use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_platform_memory::{Memory, MemorySql};
 use eventstar_ports::{
-    Background, Body, ByteStream, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, StreamLog,
-    Timer,
+    Background, Body, Clock, Config, Diagnostics, Ids, Level, Platform, PortError, StreamLog, Timer,
 };
 use eventstar_stores::{LogObject, object_api};
 use futures_util::stream::{self, LocalBoxStream, StreamExt as _};
@@ -79,7 +78,7 @@ impl StreamLog for Hub {
         let now = self.now();
         let frames = async move {
             match owner.handle(request, now).await.into_body() {
-                Body::Stream(pieces) => frames(pieces).left_stream(),
+                Body::Stream(pieces) => object_api::frames(pieces).left_stream(),
                 Body::Full(text) => {
                     let text = String::from_utf8_lossy(&text).into_owned();
                     stream::iter([Err(PortError::corrupt("log", text))]).right_stream()
@@ -88,23 +87,6 @@ impl StreamLog for Hub {
         };
         stream::once(frames).flatten().boxed_local()
     }
-}
-
-fn frames(pieces: ByteStream) -> impl futures_util::Stream<Item = Result<Frame, PortError>> {
-    stream::unfold(
-        (pieces, FrameDecoder::default()),
-        async |(mut pieces, mut decoder)| {
-            loop {
-                match decoder.next_frame().transpose() {
-                    Some(frame) => {
-                        let frame = frame.map_err(|error| PortError::corrupt("log", error.to_string()));
-                        return Some((frame, (pieces, decoder)));
-                    }
-                    None => decoder.push(&pieces.next().await?),
-                }
-            }
-        },
-    )
 }
 
 impl Clock for Hub {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use eventstar_event::time::Millis;
-use eventstar_event::{Document, Envelope, Topic, id_of};
+use eventstar_event::{Document, Envelope, MAX_EVENT_BYTES, Topic, id_of};
 use eventstar_http_api::{
     Request, Response, decode_segment, error, json, not_found, query_value, unavailable,
 };
@@ -37,7 +37,7 @@ struct Line<'a> {
 
 /// `POST /admin/v1/streams/{stream}/events?topic=T&partition=N`: appends a body of lines
 /// `{"dt": 1593561600000, "event": {…}, "key"?: …, "headers"?: {…}, "id"?: "…"}` to a log of the stream, all or none. Events are
-/// neither validated nor changed. The topic may be left out where the stream has one, the partition where it is 0.
+/// not validated, and of their text only white space between tokens changes. The topic may be left out where the stream has one, the partition where it is 0.
 pub(crate) async fn append<P: Platform>(
     isolate: &Isolate,
     platform: &P,
@@ -60,7 +60,7 @@ pub(crate) async fn append<P: Platform>(
     };
     let (log, retention) = match log_of(&configs, request, &stream) {
         Ok(log) => log,
-        Err((status, detail)) => return error(request, status, "bad_request", "Bad Request", &detail),
+        Err(refusal) => return refusal,
     };
     let batch = match envelopes(request.body(), &log, &stream) {
         Ok(batch) => batch,
@@ -86,16 +86,16 @@ pub(crate) async fn append<P: Platform>(
 }
 
 /// The log that the request names, and how long its events are kept.
-fn log_of(
-    configs: &Configs,
-    request: &Request,
-    stream: &str,
-) -> Result<(LogName, Retention), (StatusCode, String)> {
-    let bad = |detail: String| Err((StatusCode::BAD_REQUEST, detail));
+fn log_of(configs: &Configs, request: &Request, stream: &str) -> Result<(LogName, Retention), Response> {
+    let bad = |detail: String| Err(bad_request(request, &detail));
     let Some(config) = configs.streams.stream(stream) else {
-        return Err((
+        let detail = format!("the stream config has no stream {stream}: publish one with it first");
+        return Err(error(
+            request,
             StatusCode::NOT_FOUND,
-            format!("the stream config has no stream {stream}: publish one with it first"),
+            "not_found",
+            "Stream Not Found",
+            &detail,
         ));
     };
     let topic = match (query_value(request.uri(), "topic"), config.topics.as_slice()) {
@@ -150,13 +150,21 @@ fn envelopes(body: &[u8], log: &LogName, stream: &str) -> Result<Vec<Envelope>, 
                 nth + 1
             )
         })?;
+        let event = compact(line.event.get());
+        if event.len() > MAX_EVENT_BYTES {
+            return Err(format!(
+                "line {}: its event has {} bytes, and a log takes events of at most {MAX_EVENT_BYTES}",
+                nth + 1,
+                event.len()
+            ));
+        }
         envelopes.push(Envelope {
             id: line.id.unwrap_or_else(|| id_of(&scope, &format!("{nth} {text}"))),
             dt: line.dt,
             stream: stream.to_owned(),
             key: line.key.map(|key| key.get().to_owned()),
             headers: line.headers,
-            event: compact(line.event.get()),
+            event,
         });
     }
     Ok(envelopes)

@@ -46,7 +46,7 @@ use errors::Refused;
 use routes::Endpoint;
 use said::Said;
 
-pub use limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_EVENT_BYTES};
+pub use limits::{MAX_BATCH, MAX_BODY_BYTES};
 
 /// What an isolate keeps between requests.
 #[derive(Default)]

@@ -1,13 +1,10 @@
 //! Limits, each with its source.
 
+use eventstar_event::MAX_EVENT_BYTES;
 use eventstar_ports::Config;
 
 /// Largest body, in bytes: `max_body_size` of production's EventGate (10mb).
 pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
-
-/// Largest event, in bytes of its compact text: Kafka's default for `message.max.bytes`, and what a row of the stream log
-/// holds. The setting `MAX_EVENT_BYTES` may lower it.
-pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 /// Most events in one request.
 pub const MAX_BATCH: usize = 10_000;
@@ -23,7 +20,7 @@ pub(crate) const MAX_APPENDS: usize = 30;
 /// characters.
 pub(crate) const MAX_NAME_SHOWN: usize = 200;
 
-/// The largest event this deployment takes.
+/// The largest event this deployment takes: the setting `MAX_EVENT_BYTES` may lower the limit.
 pub(crate) fn max_event_bytes(config: &impl Config) -> usize {
     let set = config.get("MAX_EVENT_BYTES").and_then(|bytes| bytes.parse().ok());
     // No event has no bytes: a limit of 0 is a mistake, not a wish to refuse all.

@@ -6,12 +6,12 @@
 use std::cell::Cell;
 
 use eventstar_event::json::split_body;
-use eventstar_event::{StreamName, Topic};
+use eventstar_event::{MAX_EVENT_BYTES, StreamName, Topic};
 use eventstar_ports::{Config, Level, Platform};
 use eventstar_stores::{bad_entries, bad_number, bad_proxies, bad_setting, bad_settings};
 
 use crate::errors::DEFAULT_PER_MINUTE;
-use crate::limits::{MAX_EVENT_BYTES, max_event_bytes};
+use crate::limits::max_event_bytes;
 
 /// Whether an isolate has told of its settings; they do not change while it lives.
 #[derive(Debug, Default)]

@@ -1,3 +1,4 @@
+use eventstar_event::MAX_EVENT_BYTES;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

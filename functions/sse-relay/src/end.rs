@@ -20,9 +20,13 @@ const MAX_FOLLOWED: u32 = 9_000;
 /// How long a client may take for one piece before it counts as too slow.
 const PATIENCE: Millis = 30_000;
 
-/// What an event takes of a CPU, in nanoseconds, and what a byte takes: rounded up from the figures in docs/performance.md.
-const NANOS_PER_EVENT: u64 = 10_000;
+/// What a piece takes of a CPU, and what each of its bytes takes, in nanoseconds: from the figures on workerd in
+/// docs/performance.md, at 25 events/s, where each is a piece, and at 800. Those count intake and the log, too.
+const NANOS_PER_PIECE: u64 = 60_000;
 const NANOS_PER_BYTE: u64 = 10;
+
+/// Most CPU time that Workers grant a request, in milliseconds.
+const MOST_CPU_MS: u64 = 300_000;
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,17 +126,13 @@ impl Limits {
         self.follows = self.follows.saturating_sub(1);
     }
 
-    /// Events were written.
-    pub(crate) fn wrote(&mut self, events: u64, bytes: usize) {
+    /// A piece of so many bytes was handed to the client at `now`.
+    pub(crate) fn sent(&mut self, now: Millis, bytes: usize) {
+        self.sent = Some(now);
         if let Some(left) = &mut self.cpu {
-            let nanos = NANOS_PER_EVENT * events + NANOS_PER_BYTE * bytes as u64;
+            let nanos = NANOS_PER_PIECE + NANOS_PER_BYTE * bytes as u64;
             *left = left.saturating_sub(Duration::from_nanos(nanos));
         }
-    }
-
-    /// A piece was handed to the client at `now`.
-    pub(crate) fn sent(&mut self, now: Millis) {
-        self.sent = Some(now);
     }
 
     /// Whether the connection must end. To be asked when the client has taken the last piece.
@@ -157,14 +157,14 @@ fn seconds(config: &impl Config) -> u64 {
 
 /// 80 % of the CPU time that the platform allows one request: the setting `CPU_MS`, the `limits.cpu_ms` of a Worker.
 fn cpu(config: &impl Config) -> Option<Duration> {
-    let millis = number(config, "CPU_MS").filter(|millis| *millis > 0)?;
+    let millis = number(config, "CPU_MS").filter(|millis| (1..=MOST_CPU_MS).contains(millis))?;
     Some(Duration::from_millis(millis / 5 * 4))
 }
 
 /// What is wrong with the settings that are read here.
 pub(crate) fn bad_settings(config: &impl Config) -> Vec<String> {
     let seconds = bad_number(config, "CONNECTION_SECONDS", 1..=MOST_SECONDS, seconds(config));
-    let cpu = bad_number(config, "CPU_MS", 1..=300_000, 0);
+    let cpu = bad_number(config, "CPU_MS", 1..=MOST_CPU_MS, 0);
     [seconds, cpu].into_iter().flatten().collect()
 }
 
@@ -193,14 +193,18 @@ mod tests {
         limits.followed();
         assert_eq!(limits.reached(memory.now()), Some(End::Planned));
 
+        // 800 ms are 80 % of what is granted: 10,000 pieces and 20 MB.
         let mut limits = Limits::of(&memory);
-        limits.wrote(70_000, 0);
-        assert_eq!(limits.reached(memory.now()), None);
-        limits.wrote(0, 10_000_000);
-        assert_eq!(limits.reached(memory.now()), Some(End::Planned));
-        let mut unlimited = Limits::of(&Memory::new());
-        unlimited.wrote(u64::from(u32::MAX), 0);
-        assert_eq!(unlimited.reached(memory.now()), None);
+        let now = memory.now();
+        (0..10_000).for_each(|_| limits.sent(now, 0));
+        assert_eq!(limits.reached(now), None);
+        limits.sent(now, 20_000_000);
+        assert_eq!(limits.reached(now), Some(End::Planned));
+        for unlimited in [Memory::new(), Memory::new().with("CPU_MS", "300001")] {
+            let mut limits = Limits::of(&unlimited);
+            limits.sent(now, usize::MAX / 1000);
+            assert_eq!(limits.reached(now), None);
+        }
     }
 
     #[test]
@@ -208,11 +212,11 @@ mod tests {
         let memory = Memory::new();
         let mut limits = Limits::of(&memory);
         let now = memory.now();
-        limits.sent(now);
+        limits.sent(now, 1);
         assert_eq!(limits.reached(now + PATIENCE), None);
         // What is waited for without anything to send is no fault of the client's.
         assert_eq!(limits.reached(now + 2 * PATIENCE), None);
-        limits.sent(now);
+        limits.sent(now, 1);
         assert_eq!(limits.reached(now + PATIENCE + 1), Some(End::Slow));
         let (kind, error) = End::Slow.event().unwrap();
         let error: serde_json::Value = serde_json::from_str(&error).unwrap();

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventstar_log::{Chunk, Frame, LogName, Start};
+use eventstar_event::time::Millis;
+use eventstar_log::{Chunk, Frame, Gap, LogName, Start};
 use eventstar_ports::{ByteStream, Level, Platform, PortError, StreamLog};
 use eventstar_sse::{COMMENT, OPENED, id_frame};
 use futures_util::future::{Either, join_all, select};
@@ -120,7 +121,7 @@ pub(crate) fn relay<P: Platform>(
     };
     futures_util::stream::unfold(connection, |mut connection| async move {
         let piece = connection.next_piece().await?;
-        connection.limits.sent(connection.platform.now());
+        connection.limits.sent(connection.platform.now(), piece.len());
         Some((piece, connection))
     })
     .boxed_local()
@@ -265,7 +266,16 @@ impl<P: Platform> Connection<P> {
             self.frames.push(frames);
             self.limits.followed();
             match first {
-                Some((index, Some(Ok(frame @ Frame::Opened { .. })))) => self.place_opened(index, &frame),
+                Some((
+                    index,
+                    Some(Ok(Frame::Opened {
+                        start,
+                        head,
+                        last,
+                        gap,
+                        ..
+                    })),
+                )) => self.place_opened(index, start, head, last, gap),
                 // What a log sends after it is opened waits in its stream; another first frame is handled like any other.
                 other => self.held.extend(other),
             }
@@ -276,7 +286,13 @@ impl<P: Platform> Connection<P> {
     fn take(&mut self, (index, frame): Tagged, out: &mut String) -> Result<(), End> {
         match frame {
             Some(Ok(Frame::Heartbeat)) => {}
-            Some(Ok(frame @ Frame::Opened { .. })) => self.place_opened(index, &frame),
+            Some(Ok(Frame::Opened {
+                start,
+                head,
+                last,
+                gap,
+                ..
+            })) => self.place_opened(index, start, head, last, gap),
             Some(Ok(Frame::Chunk(chunk))) => {
                 // Places are made for all logs, and stay.
                 let _ = self.encode(index, &chunk, out);
@@ -290,17 +306,7 @@ impl<P: Platform> Connection<P> {
         Ok(())
     }
 
-    fn place_opened(&mut self, index: usize, frame: &Frame) {
-        let Frame::Opened {
-            start,
-            head,
-            last,
-            gap,
-            ..
-        } = *frame
-        else {
-            return;
-        };
+    fn place_opened(&mut self, index: usize, start: u64, head: u64, last: Millis, gap: Option<Gap>) {
         let Some(place) = self.places.get_mut(index) else {
             return;
         };
@@ -352,7 +358,6 @@ impl<P: Platform> Connection<P> {
                 return Some(());
             }
         };
-        let before = out.len();
         out.reserve(chunk.lines.len() + chunk.lines.len() / 2);
         if chunk.base > next {
             let gap = place.fell_behind(chunk.base, chunk.first);
@@ -382,7 +387,6 @@ impl<P: Platform> Connection<P> {
             out.push_str(&self.id_alone());
         }
         let lag = self.platform.now().saturating_sub(chunk.last);
-        self.limits.wrote(sent, out.len() - before);
         let place = self.places.get(index)?;
         let lag = place.is_live(chunk).then_some(lag);
         self.isolate.metrics.relayed(&place.stream, sent, withheld, lag);

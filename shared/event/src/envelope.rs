@@ -19,6 +19,10 @@ use crate::time::Millis;
 /// The version of the line format: what chunks and queue messages name in their own header.
 pub const FORMAT: u32 = 1;
 
+/// Largest event, in bytes of its compact text: Kafka's default for `message.max.bytes`, and what a row of the stream log
+/// holds.
+pub const MAX_EVENT_BYTES: usize = 1024 * 1024;
+
 /// Why a stored line cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("not an envelope of format {FORMAT}: {0}")]

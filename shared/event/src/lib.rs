@@ -16,7 +16,7 @@ pub mod partition;
 pub mod time;
 
 pub use document::{Document, Kind, Node};
-pub use envelope::{Envelope, EnvelopeError};
+pub use envelope::{Envelope, EnvelopeError, MAX_EVENT_BYTES};
 pub use id::id_of;
 pub use json::JsonError;
 pub use names::{BadName, SchemaUri, StreamName, Topic};

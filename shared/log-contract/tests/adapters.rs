@@ -10,13 +10,14 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
-use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Retention, Start};
+use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_log_contract::{Subject, contract};
 use eventstar_platform_memory::{Fault, Memory, MemorySql};
 use eventstar_ports::{Body, PortError, StreamLog, Timer};
-use eventstar_stores::object_api::{append_request, append_result, follow_request};
+use eventstar_stores::object_api::{self, append_request, append_result, follow_request};
 use eventstar_stores::{LogObject, SqlLog};
 use futures_util::stream::{self, Stream, StreamExt};
 
@@ -122,24 +123,12 @@ mod objects {
     }
 
     /// The frames, of pieces that are cut anywhere.
-    fn frames(
-        pieces: impl Stream<Item = bytes::Bytes> + Unpin,
-    ) -> impl Stream<Item = Result<Frame, PortError>> {
+    fn frames(pieces: impl Stream<Item = Bytes> + Unpin) -> impl Stream<Item = Result<Frame, PortError>> {
         let bytes = pieces.flat_map(|piece| {
-            let cut: Vec<Vec<u8>> = piece.chunks(100_001).map(<[u8]>::to_vec).collect();
+            let cut: Vec<Bytes> = piece.chunks(100_001).map(|cut| piece.slice_ref(cut)).collect();
             stream::iter(cut)
         });
-        stream::unfold(
-            (bytes, FrameDecoder::default()),
-            |(mut bytes, mut decoder)| async {
-                loop {
-                    if let Some(frame) = decoder.next_frame().unwrap() {
-                        return Some((Ok(frame), (bytes, decoder)));
-                    }
-                    decoder.push(&bytes.next().await?);
-                }
-            },
-        )
+        object_api::frames(bytes)
     }
 
     impl Subject for Objects {

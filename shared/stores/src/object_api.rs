@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use eventstar_event::Envelope;
-use eventstar_log::{Appended, LogName, Retention, Start};
+use eventstar_log::{Appended, Frame, FrameDecoder, LogName, Retention, Start};
 use eventstar_ports::{PortError, PortErrorKind, Published, RegistryError, RegistryRequest, Sample, Slot};
+use futures_util::{Stream, StreamExt as _};
 use http::{Method, Request, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ pub fn append_result(status: StatusCode, body: &[u8]) -> Result<Appended, PortEr
     })
 }
 
-/// Follows `log` from `start`; the answer's body is for [`eventstar_log::FrameDecoder`].
+/// Follows `log` from `start`; the answer's body is for [`eventstar_log::FrameDecoder`], as [`frames`] does it.
 #[must_use]
 pub fn follow_request(log: &LogName, start: Start) -> Request<Bytes> {
     let start = match start {
@@ -79,6 +80,21 @@ pub fn follow_request(log: &LogName, start: Start) -> Request<Bytes> {
         Start::Timestamp(time) => format!("timestamp:{time}"),
     };
     request(&format!("/{log}/follow?start={start}"), Vec::new())
+}
+
+/// The frames of the body of an answer to [`follow_request`]; it ends after a piece that is none of it.
+pub fn frames(pieces: impl Stream<Item = Bytes> + Unpin) -> impl Stream<Item = Result<Frame, PortError>> {
+    let state = Some((pieces, FrameDecoder::default()));
+    futures_util::stream::unfold(state, async |state| {
+        let (mut pieces, mut decoder) = state?;
+        loop {
+            match decoder.next_frame() {
+                Ok(Some(frame)) => return Some((Ok(frame), Some((pieces, decoder)))),
+                Ok(None) => decoder.push(&pieces.next().await?),
+                Err(error) => return Some((Err(PortError::corrupt("log", error.to_string())), None)),
+            }
+        }
+    })
 }
 
 /// Reads what [`follow_request`] wrote.

@@ -118,6 +118,10 @@ fn what_cannot_be_appended_is_refused_whole() {
         let (isolate, memory) = world().await;
         let good = r#"{"dt":1,"event":{}}"#;
         let many = format!("{good}\n").repeat(10_001);
+        let large = format!(
+            "{good}\n{{\"dt\":1,\"event\":\"{}\"}}",
+            "x".repeat(MAX_EVENT_BYTES - 1)
+        );
         let second = format!("{good}\n{{\"event\":{{}}}}");
         for (path, body, status, said) in [
             ("nope/events", good.as_bytes(), 404, "has no stream nope"),
@@ -142,6 +146,12 @@ fn what_cannot_be_appended_is_refused_whole() {
             ),
             ("one/events", second.as_bytes(), 400, "line 2: expected {\"dt\""),
             ("one/events", b"\xff", 400, "not UTF-8"),
+            (
+                "one/events",
+                large.as_bytes(),
+                400,
+                "line 2: its event has 1048577 bytes",
+            ),
             ("one/events", many.as_bytes(), 400, "more than 10000 lines"),
         ] {
             let (got, answer) = send(&isolate, &memory, path, body).await;

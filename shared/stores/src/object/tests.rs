@@ -160,6 +160,19 @@ impl Timer for Gate {
 }
 
 #[test]
+fn what_is_no_frame_ends_the_frames_with_an_error() {
+    pollster::block_on(async {
+        let pieces = ["\n", "<html>oops</html>\n", "\n"].map(|piece| Bytes::from_static(piece.as_bytes()));
+        let frames = crate::object_api::frames(futures_util::stream::iter(pieces));
+        let frames: Vec<_> = frames.collect().await;
+        assert!(
+            matches!(frames.as_slice(), [Ok(Frame::Heartbeat), Err(_)]),
+            "{frames:?}"
+        );
+    });
+}
+
+#[test]
 fn an_append_reaches_every_follower_after_what_was_there() {
     pollster::block_on(async {
         let object = LogObject::new(MemorySql::default(), Never, 60_000);
