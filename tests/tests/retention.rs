@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 /// Longer than it may take until an event expires that is kept for a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A new stream with this retention, to which one event was posted.
+/// How long a reader of a new stream may be told that it is unknown: for so long an instance of the relay does not look again.
+const UNKNOWN_TO_READERS: Duration = Duration::from_secs(1);
+
+/// A new stream with this retention, to which one event was posted, and which readers can read.
 fn stream(instance: &Instance, retention: &Value) -> PrivateStream {
     let stream = PrivateStream {
         name: format!("retention.{}", fresh_uuid()),
@@ -22,6 +25,7 @@ fn stream(instance: &Instance, retention: &Value) -> PrivateStream {
     comes_into_force("the stream", || {
         instance.post(stream.event(&fresh_uuid())).status == 201
     });
+    std::thread::sleep(UNKNOWN_TO_READERS);
     stream
 }
 
