@@ -63,6 +63,7 @@ impl Layer {
     fn of(package: &str) -> Option<Self> {
         Some(match package {
             "eventstar-event"
+            | "eventstar-kafka-rest"
             | "eventstar-log"
             | "eventstar-schema-compatibility"
             | "eventstar-schema-repository"
