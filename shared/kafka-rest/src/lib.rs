@@ -18,12 +18,16 @@
 //! ```
 
 mod answer;
+mod consumed;
+mod consumer;
 mod dialect;
 mod produce;
 mod proxy;
 mod record;
 
 pub use answer::retry_after;
+pub use consumed::Consumed;
+pub use consumer::{Consumer, ConsumerError, Offsets, Partition, Seek, done, offsets_read, polled};
 pub use dialect::{Dialect, UnknownDialect};
 pub use produce::RecordOutcome;
 pub use proxy::{Proxy, ProxyError};
