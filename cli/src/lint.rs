@@ -264,7 +264,7 @@ mod tests {
             (
                 "a: {accept: maybe}\nb: {}\nc: {partitions: 0}\nd e: {}\n",
                 &[
-                    "error /a/accept: expected \"log\" or \"queue\"",
+                    "error /a/accept: expected \"log\", \"queue\" or \"kafka\"",
                     "error /c/partitions: expected a number",
                     "error /d e: 'd e' is not a stream name",
                 ],

@@ -8,8 +8,10 @@ mod chunk;
 mod frame;
 mod name;
 mod retention;
+mod sinks;
 
 pub use chunk::{Appended, Chunk, LogEvent};
 pub use frame::{Frame, FrameDecoder, FrameError, Gap, GapReason, Start};
 pub use name::LogName;
 pub use retention::Retention;
+pub use sinks::{Policy, Sink, Sinks};

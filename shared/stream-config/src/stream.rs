@@ -1,9 +1,10 @@
 //! The settings of one stream, typed: what intake and the relay act on.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use eventstar_event::SchemaUri;
-use eventstar_log::Retention;
+use eventstar_log::{Policy, Retention, Sink, Sinks};
 use serde_json::{Map, Value};
 
 /// What an answer of 201 waits for.
@@ -14,6 +15,8 @@ pub enum Accept {
     Log,
     /// The queue took the event.
     Queue,
+    /// Kafka acknowledged it.
+    Kafka,
 }
 
 /// The settings of one stream.
@@ -27,6 +30,8 @@ pub struct Stream {
     pub topics: Vec<String>,
     /// What 201 waits for.
     pub accept: Accept,
+    /// The sinks that keep its events.
+    pub sinks: Sinks,
     /// How many partitions each topic has; at least 1.
     pub partitions: u32,
     /// The epoch of the topics' logs.
@@ -79,11 +84,12 @@ impl Stream {
             key: text("stream").unwrap_or_default().to_owned(),
             schema_title: text("schema_title").map(str::to_owned),
             topics,
-            accept: if text("accept") == Some("queue") {
-                Accept::Queue
-            } else {
-                Accept::Log
+            accept: match text("accept") {
+                Some("queue") => Accept::Queue,
+                Some("kafka") => Accept::Kafka,
+                _ => Accept::Log,
             },
+            sinks: sinks(settings),
             partitions: number("partitions").unwrap_or(1).clamp(1, MAX_PARTITIONS),
             log_epoch: number("log_epoch").unwrap_or(0),
             retention: retention(settings.get("retention")),
@@ -137,6 +143,28 @@ fn header_fields(producers: Option<&Value>) -> Vec<(Vec<String>, String)> {
         .collect()
 }
 
+/// `sinks` and `sink_policy`.
+fn sinks(settings: &Map<String, Value>) -> Sinks {
+    let policy = settings.get("sink_policy").and_then(Value::as_str);
+    let named = strings(settings.get("sinks"));
+    let named: Vec<Sink> = named
+        .iter()
+        .filter_map(|name| Sink::ALL.into_iter().find(|sink| sink.name() == name))
+        .collect();
+    Sinks {
+        policy: Policy::ALL
+            .into_iter()
+            .find(|known| Some(known.name()) == policy)
+            .unwrap_or_default(),
+        sinks: if named.is_empty() {
+            Sinks::default().sinks
+        } else {
+            named
+        },
+        done: Vec::new(),
+    }
+}
+
 /// `{"ms": 604800000, "bytes": 1000000000}`: -1 is no limit of its own, as in Kafka.
 fn retention(settings: Option<&Value>) -> Retention {
     let number = |name: &str| {
@@ -186,10 +214,11 @@ pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String
     }
     if settings
         .get("accept")
-        .is_some_and(|value| !matches!(value.as_str(), Some("log" | "queue")))
+        .is_some_and(|value| !matches!(value.as_str(), Some("log" | "queue" | "kafka")))
     {
-        return wrong("/accept", "\"log\" or \"queue\"");
+        return wrong("/accept", "\"log\", \"queue\" or \"kafka\"");
     }
+    check_sinks(settings)?;
     if settings.get("partitions").is_some_and(|value| {
         !value
             .as_u64()
@@ -258,6 +287,34 @@ pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String
     Ok(())
 }
 
+fn check_sinks(settings: &Map<String, Value>) -> Result<(), (String, String)> {
+    let wrong = |pointer: &str, expected: &str| Err((pointer.to_owned(), format!("expected {expected}")));
+    let named = settings.get("sinks").filter(|named| !named.is_null());
+    if let Some(named) = named {
+        let known: Vec<Option<Sink>> = named
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|name| Sink::ALL.into_iter().find(|sink| name == sink.name()))
+            .collect();
+        let different: BTreeSet<_> = known.iter().collect();
+        if known.is_empty() || different.len() < known.len() || known.contains(&None) {
+            return wrong("/sinks", "an array of \"log\" and \"kafka\", one of them or both");
+        }
+    }
+    let policy = settings.get("sink_policy").filter(|policy| !policy.is_null());
+    if policy.is_some_and(|policy| Policy::ALL.iter().all(|known| policy != known.name())) {
+        return wrong("/sink_policy", "\"all\", \"first\" or \"fallback\"");
+    }
+    if settings.get("accept").is_some_and(|accept| accept == "kafka") && !sinks(settings).has(Sink::Kafka) {
+        return wrong(
+            "/accept",
+            "\"log\" or \"queue\": \"kafka\" is none of the stream's sinks",
+        );
+    }
+    Ok(())
+}
+
 fn check_retention(settings: Option<&Value>) -> Result<(), (String, String)> {
     let Some(settings) = settings.filter(|settings| !settings.is_null()) else {
         return Ok(());
@@ -313,5 +370,67 @@ fn check_legacy(settings: Option<&Value>) -> Result<(), (String, String)> {
             None => Ok(()),
         },
         Some(_) => wrong("/revisions", "a map from revision to schema URI"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::StreamConfigs;
+
+    #[test]
+    fn a_stream_names_its_sinks_and_when_its_events_are_delivered() {
+        let configs = StreamConfigs::parse(&json!({
+            "defaults": {"sink_policy": "fallback"},
+            "streams": {
+                "both": {"sinks": ["kafka", "log"], "accept": "kafka"},
+                "kafka": {"sinks": ["kafka"], "sink_policy": "first"},
+                "log": {"sink_policy": null},
+            },
+        }))
+        .unwrap();
+        let sinks = |stream: &str| configs.stream(stream).unwrap().sinks.clone();
+        assert_eq!(sinks("both").sinks, [Sink::Kafka, Sink::Log]);
+        assert_eq!(sinks("both").policy, Policy::Fallback);
+        assert_eq!(configs.stream("both").unwrap().accept, Accept::Kafka);
+        assert_eq!(sinks("kafka").policy, Policy::First);
+        assert_eq!(sinks("log"), Sinks::default());
+    }
+
+    #[test]
+    fn sinks_that_are_none_are_refused_with_their_place() {
+        let sinks = "an array of \"log\" and \"kafka\"";
+        for (settings, pointer, expected) in [
+            (json!({"sinks": "log"}), "/a/sinks", sinks),
+            (json!({"sinks": []}), "/a/sinks", sinks),
+            (json!({"sinks": ["log", "log"]}), "/a/sinks", sinks),
+            (json!({"sinks": ["redis"]}), "/a/sinks", sinks),
+            (
+                json!({"sink_policy": "any"}),
+                "/a/sink_policy",
+                "\"all\", \"first\" or \"fallback\"",
+            ),
+            (
+                json!({"accept": "kafka"}),
+                "/a/accept",
+                "none of the stream's sinks",
+            ),
+            (
+                json!({"accept": "kafka", "sinks": ["log"]}),
+                "/a/accept",
+                "none of the stream's sinks",
+            ),
+        ] {
+            let error = StreamConfigs::parse(&json!({"a": settings}))
+                .err()
+                .unwrap()
+                .to_string();
+            assert!(
+                error.contains(pointer) && error.contains(expected),
+                "{settings}: {error}"
+            );
+        }
     }
 }
