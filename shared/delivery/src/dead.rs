@@ -3,18 +3,139 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use eventstar_event::{Envelope, Topic};
-use eventstar_log::LogName;
+use eventstar_event::{Document, Envelope, Topic, id_of};
+use eventstar_log::{LogName, Retention, Sink};
 use eventstar_ports::{Platform, PortError, StreamLog};
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use crate::QueueMessage;
 
 /// The topic, and stream, of dead letters; readable only by its exact name.
 pub const DEAD_LETTER_TOPIC: &str = "eventstar.dead-letter";
 
-/// Keeps the events of `messages` as dead letters: one for each event, or one for a message that cannot be read. The
-/// original text is kept, and the delivery id, so that keeping them twice leaves one.
+/// How long dead letters are kept: 30 days, so that who looks once a month sees them.
+const RETENTION: Retention = Retention {
+    ms: Some(30 * 24 * 3_600_000),
+    bytes: Retention::MAX_BYTES,
+};
+
+/// How many characters of a fingerprint are enough to tell a few thousand kinds of failures apart.
+const FINGERPRINT: usize = 12;
+
+/// The event of a dead letter: format 2. In format 1 there are only `reason`, `log`, `stream` and `raw_event` or
+/// `raw_message`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The same for like failures: of a stream, a sink and a reason but for the numbers and names in it.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Why the event could not be delivered.
+    pub reason: String,
+    /// The sinks that do not have it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<Sink>,
+    /// The log it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// Its stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// Its schema URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_uri: Option<String>,
+    /// Its message key, JSON text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The event's text as accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_event: Option<String>,
+    /// A whole queue message that cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_message: Option<String>,
+}
+
+/// A dead letter to be kept.
+#[derive(Debug)]
+pub(crate) struct Letter<'e> {
+    /// The event; without, a queue message was not readable.
+    event: Option<&'e Envelope>,
+    about: DeadLetter,
+}
+
+impl<'e> Letter<'e> {
+    /// An event that `sink` does not take.
+    pub(crate) fn of(message: &QueueMessage, event: &'e Envelope, sink: Sink, reason: &str) -> Self {
+        Self::to(vec![sink], message, event, reason)
+    }
+
+    /// An event that no open sink of its message was given.
+    fn open(message: &QueueMessage, event: &'e Envelope, reason: &str) -> Self {
+        Self::to(message.sinks.open(), message, event, reason)
+    }
+
+    fn to(sinks: Vec<Sink>, message: &QueueMessage, event: &'e Envelope, reason: &str) -> Self {
+        let schema_uri = Document::parse(&event.event)
+            .ok()
+            .and_then(|document| Some(document.get_str(&["$schema"])?.into_owned()));
+        let scope: Vec<&str> = sinks.iter().map(|sink| sink.name()).collect();
+        Self {
+            event: Some(event),
+            about: DeadLetter {
+                fingerprint: fingerprint(&format!("{}/{}", event.stream, scope.join("+")), reason),
+                reason: reason.to_owned(),
+                sinks,
+                log: Some(message.log.to_string()),
+                stream: Some(event.stream.clone()),
+                schema_uri,
+                key: event.key.clone(),
+                raw_event: Some(event.event.clone()),
+                raw_message: None,
+            },
+        }
+    }
+
+    /// A queue message that cannot be read.
+    pub(crate) fn unreadable(message: &Bytes, reason: &str) -> Self {
+        Self {
+            event: None,
+            about: DeadLetter {
+                fingerprint: fingerprint("", reason),
+                reason: reason.to_owned(),
+                sinks: Vec::new(),
+                log: None,
+                stream: None,
+                schema_uri: None,
+                key: None,
+                raw_event: None,
+                raw_message: Some(String::from_utf8_lossy(message).into_owned()),
+            },
+        }
+    }
+}
+
+/// A short text that is the same for like failures of `scope`: numbers, ids and what stands in quotes do not count.
+#[must_use]
+pub fn fingerprint(scope: &str, reason: &str) -> String {
+    let mut kind = String::with_capacity(reason.len());
+    let mut quoted = None;
+    for word in reason.split_inclusive(|c: char| !c.is_alphanumeric()) {
+        let end = word.chars().next_back().filter(|c| !c.is_alphanumeric());
+        let name = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+        if quoted.is_none() && !name.contains(|c: char| c.is_ascii_digit()) {
+            kind.push_str(name);
+        }
+        match (quoted, end) {
+            (None, Some(mark @ ('\'' | '"' | '`'))) => quoted = Some(mark),
+            (Some(mark), Some(end)) if mark == end => quoted = None,
+            (None, Some(end)) => kind.push(end),
+            _ => {}
+        }
+    }
+    let id = id_of(scope, &kind).replace('-', "");
+    id.get(..FINGERPRINT).unwrap_or(&id).to_owned()
+}
+
+/// Keeps the events of `messages` as dead letters: one for each event, or one for a message that cannot be read.
 ///
 /// # Errors
 /// The log's.
@@ -23,31 +144,98 @@ pub async fn dead_letters<P: Platform>(
     messages: &[Bytes],
     reason: &str,
 ) -> Result<(), PortError> {
+    let read: Vec<_> = messages
+        .iter()
+        .map(|text| (text, QueueMessage::decode(text).ok()))
+        .collect();
+    let mut letters = Vec::new();
+    for (text, message) in &read {
+        match message {
+            Some(message) => letters.extend(
+                message
+                    .events
+                    .iter()
+                    .map(|event| Letter::open(message, event, reason)),
+            ),
+            None => letters.push(Letter::unreadable(text, reason)),
+        }
+    }
+    keep(platform, &letters).await
+}
+
+/// Keeps dead letters. They have the delivery ids of their events, so that keeping them twice leaves one.
+pub(crate) async fn keep<P: Platform>(platform: &P, letters: &[Letter<'_>]) -> Result<(), PortError> {
+    let corrupt = |error: &dyn std::fmt::Display| PortError::corrupt("log", error.to_string());
     let log = LogName {
-        topic: Topic::parse(DEAD_LETTER_TOPIC)
-            .map_err(|error| PortError::corrupt("log", error.to_string()))?,
+        topic: Topic::parse(DEAD_LETTER_TOPIC).map_err(|error| corrupt(&error))?,
         partition: 0,
         epoch: 0,
     };
-    let mut letters = Vec::new();
-    for message in messages {
-        match QueueMessage::decode(message) {
-            Ok(QueueMessage { log, events, .. }) => letters.extend(events.into_iter().map(|event| {
-                let about = json!({"reason": reason, "log": log.to_string(), "stream": event.stream, "raw_event": event.event});
-                Envelope { stream: DEAD_LETTER_TOPIC.to_owned(), key: None, event: about.to_string(), ..event }
-            })),
-            Err(_) => {
-                let about = json!({"reason": reason, "raw_message": String::from_utf8_lossy(message)});
-                letters.push(Envelope {
-                    id: uuid::Builder::from_random_bytes(platform.random()).into_uuid().to_string(),
-                    dt: platform.now(),
-                    stream: DEAD_LETTER_TOPIC.to_owned(),
-                    key: None,
-                    headers: BTreeMap::new(),
-                    event: about.to_string(),
-                });
-            }
-        }
+    let mut kept = Vec::with_capacity(letters.len());
+    for letter in letters {
+        let new_id = || {
+            uuid::Builder::from_random_bytes(platform.random())
+                .into_uuid()
+                .to_string()
+        };
+        kept.push(Envelope {
+            id: letter.event.map_or_else(new_id, |event| event.id.clone()),
+            dt: letter.event.map_or_else(|| platform.now(), |event| event.dt),
+            stream: DEAD_LETTER_TOPIC.to_owned(),
+            key: None,
+            headers: letter
+                .event
+                .map_or_else(BTreeMap::new, |event| event.headers.clone()),
+            event: serde_json::to_string(&letter.about).map_err(|error| corrupt(&error))?,
+        });
     }
-    platform.stream_log().append(&log, &letters).await.map(|_| ())
+    platform
+        .stream_log()
+        .append_with(&log, &kept, Some(RETENTION))
+        .await
+        .map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn like_failures_have_one_fingerprint() {
+        let of = |reason| fingerprint("a/kafka", reason);
+        let one = of("Kafka takes no record in x (400): The message is 1048667 bytes when serialized");
+        assert_eq!(
+            one,
+            of("Kafka takes no record in x (400): The message is 2097243 bytes when serialized")
+        );
+        assert_eq!(one.len(), FINGERPRINT);
+        assert_ne!(
+            one,
+            of("Kafka takes no record in y (400): The message is 1048667 bytes when serialized")
+        );
+        assert_ne!(
+            one,
+            fingerprint(
+                "b/kafka",
+                "Kafka takes no record in x (400): The message is 1 bytes when serialized"
+            )
+        );
+        assert_eq!(of("'some text' is no log"), of("'' is no log"));
+        assert_eq!(
+            of("no 550e8400-e29b-41d4-a716-446655440000"),
+            of("no 110e8400-e29b-41d4-a716-446655440000")
+        );
+        assert_ne!(of("\"a\" is no log"), of("\"a\" is a log"));
+    }
+
+    #[test]
+    fn a_letter_of_format_1_is_read() {
+        let stored = r#"{"reason":"r","log":"v1/x/0/0","stream":"x","raw_event":"{}"}"#;
+        let letter: DeadLetter = serde_json::from_str(stored).unwrap();
+        assert_eq!(
+            (letter.stream.as_deref(), letter.raw_event.as_deref()),
+            (Some("x"), Some("{}"))
+        );
+        assert!(letter.fingerprint.is_empty() && letter.sinks.is_empty());
+    }
 }

@@ -1,58 +1,165 @@
-//! What becomes of a queue message.
+//! What becomes of queue messages.
 
 use bytes::Bytes;
-use eventstar_ports::{Level, Platform, PortErrorKind, StreamLog};
+use eventstar_log::{Policy, Sink};
+use eventstar_ports::{Level, Platform, PortError, PortErrorKind};
 
-use crate::{QueueMessage, dead_letters};
+use crate::dead::{self, Letter};
+use crate::{Batch, EventSink, KafkaSink, LogSink, QueueMessage, Written};
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivered {
-    /// Its events are in the log, once.
+    /// The sinks have its events as their policy asks.
     Done,
-    /// The log is not to be had now: deliver the message again.
+    /// A sink is not to be had now: deliver the message again.
     Retry,
-    /// It can never be delivered; it is among the dead letters, with this reason.
+    /// Some of it can never be delivered and is among the dead letters, with this reason; the rest is done.
     Dead(String),
 }
 
-/// Appends each message's events to their log; delivery ids make a second delivery harmless.
+/// Gives each message's events to their sinks. A second delivery is harmless to the log, by delivery ids, and at Kafka leaves
+/// events twice.
 pub async fn deliver<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Vec<Delivered> {
-    let mut outcomes = Vec::with_capacity(messages.len());
-    for message in messages {
-        outcomes.push(deliver_one(platform, &message).await);
+    let mut open: Vec<Result<Open, (Bytes, String)>> = messages
+        .into_iter()
+        .map(|text| match QueueMessage::decode(&text) {
+            Ok(message) => Ok(Open::new(message)),
+            Err(error) => Err((text, error.to_string())),
+        })
+        .collect();
+    while let Some(sink) = open.iter().flatten().find_map(Open::next) {
+        let turn: Vec<&mut Open> = open
+            .iter_mut()
+            .flatten()
+            .filter(|message| message.next() == Some(sink))
+            .collect();
+        let batches: Vec<Batch<'_>> = turn.iter().map(|open| open.message.batch()).collect();
+        let written = match sink {
+            Sink::Log => LogSink(platform).write(&batches).await,
+            Sink::Kafka => KafkaSink(platform).write(&batches).await,
+        };
+        for (message, written) in turn.into_iter().zip(written) {
+            message.heard(sink, written);
+        }
     }
-    outcomes
+    let mut delivered = Vec::with_capacity(open.len());
+    for message in open {
+        delivered.push(match message {
+            Ok(message) => message.settle(platform).await,
+            Err((text, reason)) => {
+                keep(platform, &[Letter::unreadable(&text, &reason)], reason.clone()).await
+            }
+        });
+    }
+    delivered
 }
 
-async fn deliver_one<P: Platform>(platform: &P, text: &Bytes) -> Delivered {
-    let reason = match QueueMessage::decode(text) {
-        Err(error) => error.to_string(),
-        Ok(QueueMessage {
-            log,
-            retention,
-            events,
-        }) => match platform.stream_log().append_with(&log, &events, retention).await {
-            Ok(_) => return Delivered::Done,
-            Err(error) if matches!(error.kind, PortErrorKind::Rejected | PortErrorKind::Corrupt) => {
-                error.to_string()
+/// A message on its way.
+struct Open {
+    message: QueueMessage,
+    tried: Vec<Sink>,
+    /// What a sink refuses for good: the place of the event, the sink, and why.
+    refused: Vec<(usize, Sink, String)>,
+    /// Why a sink is not to be had now.
+    later: Vec<(Sink, PortError)>,
+}
+
+impl Open {
+    fn new(message: QueueMessage) -> Self {
+        Self {
+            message,
+            tried: Vec::new(),
+            refused: Vec::new(),
+            later: Vec::new(),
+        }
+    }
+
+    /// The sink whose turn it is.
+    fn next(&self) -> Option<Sink> {
+        let open = self.message.sinks.open();
+        open.into_iter().find(|sink| !self.tried.contains(sink))
+    }
+
+    /// Takes in what became of the events at `sink`.
+    fn heard(&mut self, sink: Sink, written: Vec<Written>) {
+        self.tried.push(sink);
+        let mut lacks = false;
+        for (place, error) in written
+            .into_iter()
+            .enumerate()
+            .filter_map(|(place, written)| Some((place, written.err()?)))
+        {
+            if matches!(error.kind, PortErrorKind::Rejected | PortErrorKind::Corrupt) {
+                self.refused.push((place, sink, error.to_string()));
+                lacks |= self.message.sinks.policy == Policy::Fallback;
+            } else {
+                lacks = true;
+                if self.later.iter().all(|(known, _)| *known != sink) {
+                    self.later.push((sink, error));
+                }
             }
-            Err(error) => {
-                platform.log(Level::Warn, &format!("delivery to {log} is tried again: {error}"));
-                return Delivered::Retry;
-            }
-        },
-    };
+        }
+        if !lacks {
+            self.message.sinks = std::mem::take(&mut self.message.sinks).with(sink);
+        }
+    }
+
+    /// Ends the message, after each sink had its turn.
+    async fn settle<P: Platform>(self, platform: &P) -> Delivered {
+        let QueueMessage {
+            log, sinks, events, ..
+        } = &self.message;
+        for (sink, error) in &self.later {
+            let what = if sinks.are_satisfied() {
+                "was not given it, which its policy allows"
+            } else {
+                "is tried again"
+            };
+            platform.log(
+                Level::Warn,
+                &format!(
+                    "delivery of {} events of {log} to {}: {what}: {error}",
+                    events.len(),
+                    sink.name()
+                ),
+            );
+        }
+        if !sinks.are_satisfied() && !self.later.is_empty() {
+            return Delivered::Retry;
+        }
+        let counts = |sink: Sink| match sinks.policy {
+            Policy::All => true,
+            Policy::First => sinks.sinks.first() == Some(&sink),
+            Policy::Fallback => !sinks.are_satisfied(),
+        };
+        let letters: Vec<Letter<'_>> = self
+            .refused
+            .iter()
+            .filter(|(_, sink, _)| counts(*sink))
+            .filter_map(|(place, sink, reason)| {
+                Some(Letter::of(&self.message, events.get(*place)?, *sink, reason))
+            })
+            .collect();
+        match self.refused.iter().find(|(_, sink, _)| counts(*sink)) {
+            Some((_, _, reason)) => keep(platform, &letters, reason.clone()).await,
+            None => Delivered::Done,
+        }
+    }
+}
+
+/// Keeps dead letters; if that fails, their message is delivered again.
+async fn keep<P: Platform>(platform: &P, letters: &[Letter<'_>], reason: String) -> Delivered {
     platform.log(
         Level::Error,
-        &format!("a queue message became a dead letter: {reason}"),
+        &format!("{} events became dead letters: {reason}", letters.len()),
     );
-    match dead_letters(platform, std::slice::from_ref(text), &reason).await {
+    match dead::keep(platform, letters).await {
         Ok(()) => Delivered::Dead(reason),
         Err(error) => {
             platform.log(
                 Level::Warn,
-                &format!("a dead letter could not be kept, it is tried again: {error}"),
+                &format!("dead letters could not be kept, they are tried again: {error}"),
             );
             Delivered::Retry
         }
@@ -60,98 +167,4 @@ async fn deliver_one<P: Platform>(platform: &P, text: &Bytes) -> Delivered {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use eventstar_event::{Envelope, Topic};
-    use eventstar_log::LogName;
-    use eventstar_platform_memory::{Fault, Memory};
-    use eventstar_stores::SqlLog;
-
-    use super::*;
-    use crate::DEAD_LETTER_TOPIC;
-
-    fn name(topic: &str) -> LogName {
-        LogName {
-            topic: Topic::parse(topic).unwrap(),
-            partition: 0,
-            epoch: 0,
-        }
-    }
-
-    fn message(ids: std::ops::Range<u32>) -> Bytes {
-        let events = ids
-            .map(|id| Envelope {
-                id: id.to_string(),
-                dt: 1000 + u64::from(id),
-                stream: "x".into(),
-                key: None,
-                headers: BTreeMap::new(),
-                event: format!("{{\"n\":{id}}}"),
-            })
-            .collect();
-        QueueMessage {
-            log: name("x"),
-            retention: None,
-            events,
-        }
-        .encode()
-    }
-
-    async fn stored(memory: &Memory, topic: &str) -> Vec<String> {
-        let chunks = SqlLog::new(memory.sql())
-            .read(&name(topic), 0, usize::MAX)
-            .await
-            .unwrap();
-        chunks
-            .iter()
-            .flat_map(|chunk| chunk.events().unwrap())
-            .map(|event| event.envelope.event)
-            .collect()
-    }
-
-    #[test]
-    fn redelivery_after_a_lost_ack_leaves_each_event_once() {
-        pollster::block_on(async {
-            let memory = Memory::new();
-            for fault in [Fault::Before, Fault::After] {
-                memory.fail("log", fault);
-                assert_eq!(deliver(&memory, vec![message(0..3)]).await, [Delivered::Retry]);
-                memory.heal();
-            }
-            assert_eq!(
-                deliver(&memory, vec![message(0..3), message(2..5)]).await,
-                [Delivered::Done, Delivered::Done]
-            );
-            let expected: Vec<String> = (0..5).map(|n| format!("{{\"n\":{n}}}")).collect();
-            assert_eq!(stored(&memory, "x").await, expected);
-        });
-    }
-
-    #[test]
-    fn a_message_that_cannot_be_read_is_kept_as_a_dead_letter() {
-        pollster::block_on(async {
-            let memory = Memory::new();
-            let outcomes = deliver(&memory, vec![Bytes::from_static(b"garbage \xff"), message(0..1)]).await;
-            assert!(
-                matches!(&outcomes[0], Delivered::Dead(reason) if reason.contains("not a queue message"))
-            );
-            assert_eq!(outcomes[1], Delivered::Done);
-            let dead = stored(&memory, DEAD_LETTER_TOPIC).await;
-            assert_eq!(dead.len(), 1);
-            assert!(dead[0].contains("garbage"), "{dead:?}");
-        });
-    }
-
-    #[test]
-    fn a_dead_letter_that_cannot_be_kept_is_tried_again() {
-        pollster::block_on(async {
-            let memory = Memory::new();
-            memory.fail("log", Fault::Before);
-            assert_eq!(
-                deliver(&memory, vec![Bytes::from_static(b"garbage")]).await,
-                [Delivered::Retry]
-            );
-        });
-    }
-}
+mod tests;

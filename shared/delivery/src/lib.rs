@@ -1,12 +1,16 @@
-//! Delivery: from the queue to the sinks. Today's sink is the stream log.
+//! Delivery: from the queue to the sinks, which are the stream log and Kafka.
 //!
-//! In scope: the form of queue messages, packing events into them, and what becomes of a message. Out of scope: the queue
-//! itself, and acknowledging, which is the platform's.
+//! In scope: the form of queue messages, packing events into them, the sinks, what becomes of a message, and dead letters. Out of
+//! scope: the queue itself, and acknowledging, which is the platform's.
 
 mod dead;
 mod deliver;
+mod kafka;
 mod message;
+mod sink;
 
-pub use dead::{DEAD_LETTER_TOPIC, dead_letters};
+pub use dead::{DEAD_LETTER_TOPIC, DeadLetter, dead_letters, fingerprint};
 pub use deliver::{Delivered, deliver};
+pub use kafka::{KafkaSink, kafka_proxy};
 pub use message::{MAX_MESSAGE_BYTES, MessageError, Packed, QueueMessage, pack};
+pub use sink::{Batch, EventSink, LogSink, Written};

@@ -2,11 +2,14 @@
 
 use bytes::Bytes;
 use eventstar_event::{Envelope, EnvelopeError};
-use eventstar_log::{LogName, Retention};
+use eventstar_log::{LogName, Retention, Sinks};
 use serde::{Deserialize, Serialize};
 
-/// The version of the form.
-const FORMAT: u32 = 1;
+use crate::Batch;
+
+/// The version of the form. A message for the log alone is still written in format 1, which a version from before there were other
+/// sinks reads, too.
+const FORMAT: u32 = 2;
 
 /// Largest queue message, in bytes: Cloudflare Queues take 128 KB, some 100 bytes of it for their own use.
 pub const MAX_MESSAGE_BYTES: usize = 127_000;
@@ -15,7 +18,7 @@ pub const MAX_MESSAGE_BYTES: usize = 127_000;
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
     /// The first line is no header of a known format.
-    #[error("not a queue message of format {FORMAT}: {0}")]
+    #[error("not a queue message of format 1 or {FORMAT}: {0}")]
     Header(String),
     /// A line is no envelope.
     #[error(transparent)]
@@ -29,6 +32,8 @@ pub struct QueueMessage {
     pub log: LogName,
     /// The retention of their stream; `None` in messages from before there was retention.
     pub retention: Option<Retention>,
+    /// The sinks that are to have them, and those that have them.
+    pub sinks: Sinks,
     /// The events, in order.
     pub events: Vec<Envelope>,
 }
@@ -39,13 +44,26 @@ struct Header {
     log: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retention: Option<Retention>,
+    /// Since format 2.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    sinks: Option<Sinks>,
 }
 
 impl QueueMessage {
+    /// Its events, for a sink.
+    #[must_use]
+    pub(crate) fn batch(&self) -> Batch<'_> {
+        Batch {
+            log: &self.log,
+            retention: self.retention,
+            events: &self.events,
+        }
+    }
+
     /// The message's text.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut text = header(&self.log, self.retention);
+        let mut text = header(&self.log, self.retention, &self.sinks);
         self.events.iter().for_each(|event| event.write_line(&mut text));
         Bytes::from(text)
     }
@@ -59,24 +77,30 @@ impl QueueMessage {
         let (line, lines) = text.split_at(end);
         let header: Header =
             serde_json::from_slice(line).map_err(|error| MessageError::Header(error.to_string()))?;
-        if header.v != FORMAT {
-            return Err(MessageError::Header(format!("it has format {}", header.v)));
-        }
+        let sinks = match (header.v, header.sinks) {
+            (1, _) => Sinks::default(),
+            (FORMAT, Some(sinks)) if !sinks.sinks.is_empty() => sinks,
+            (FORMAT, _) => return Err(MessageError::Header("it names no sink".to_owned())),
+            (other, _) => return Err(MessageError::Header(format!("it has format {other}"))),
+        };
         let log = LogName::parse(&header.log)
             .ok_or_else(|| MessageError::Header(format!("'{}' is no log", header.log)))?;
         Ok(Self {
             log,
             retention: header.retention,
+            sinks,
             events: Envelope::read_lines(lines)?,
         })
     }
 }
 
-fn header(log: &LogName, retention: Option<Retention>) -> Vec<u8> {
+fn header(log: &LogName, retention: Option<Retention>, sinks: &Sinks) -> Vec<u8> {
+    let is_for_log_alone = *sinks == Sinks::default();
     let header = Header {
-        v: FORMAT,
+        v: if is_for_log_alone { 1 } else { FORMAT },
         log: log.to_string(),
         retention,
+        sinks: (!is_for_log_alone).then(|| sinks.clone()),
     };
     // Numbers and a text: there is nothing that could fail to serialize.
     let mut text = serde_json::to_vec(&header).unwrap_or_default();
@@ -89,17 +113,17 @@ fn header(log: &LogName, retention: Option<Retention>) -> Vec<u8> {
 pub struct Packed {
     /// The messages.
     pub messages: Vec<Bytes>,
-    /// Indexes into the input of events that fit no message: they take the log path.
+    /// Indexes into the input of events that fit no message: they go to their sinks at once.
     pub too_large: Vec<usize>,
 }
 
 /// Packs events of one log into as few messages as fit [`MAX_MESSAGE_BYTES`], in order.
 #[must_use]
-pub fn pack(log: &LogName, retention: Option<Retention>, events: &[Envelope]) -> Packed {
+pub fn pack(batch: &Batch<'_>, sinks: &Sinks) -> Packed {
     let mut packed = Packed::default();
-    let empty = header(log, retention);
+    let empty = header(batch.log, batch.retention, sinks);
     let mut message = empty.clone();
-    for (index, event) in events.iter().enumerate() {
+    for (index, event) in batch.events.iter().enumerate() {
         let before = message.len();
         event.write_line(&mut message);
         if message.len() <= MAX_MESSAGE_BYTES {
@@ -158,6 +182,7 @@ mod tests {
             QueueMessage {
                 log: log(),
                 retention: None,
+                sinks: Sinks::default(),
                 events: vec![event(0, 1)]
             }
         );
@@ -172,10 +197,28 @@ mod tests {
     }
 
     #[test]
+    fn a_message_for_other_sinks_names_them_and_writes_back_to_the_same_bytes() {
+        use eventstar_log::{Policy, Sink};
+        let stored = "{\"v\":2,\"log\":\"v1/eqiad.x/1/0\",\"sinks\":[\"log\",\"kafka\"],\"policy\":\"fallback\",\"done\":[\"log\"]}\n\
+             {\"id\":\"0\",\"dt\":1,\"stream\":\"x\",\"event\":\"a\"}\n";
+        let message = QueueMessage::decode(stored.as_bytes()).unwrap();
+        let expected = Sinks {
+            sinks: vec![Sink::Log, Sink::Kafka],
+            policy: Policy::Fallback,
+            done: vec![Sink::Log],
+        };
+        assert_eq!(message.sinks, expected);
+        assert_eq!(message.encode(), stored);
+    }
+
+    #[test]
     fn foreign_messages_are_refused() {
         for text in [
             "",
             "{}",
+            "{\"v\":2,\"log\":\"v1/x/0/0\"}\n",
+            "{\"v\":2,\"log\":\"v1/x/0/0\",\"sinks\":[]}\n",
+            "{\"v\":2,\"log\":\"v1/x/0/0\",\"sinks\":[\"redis\"]}\n",
             "{\"v\":9,\"log\":\"v1/x/0/0\"}\n",
             "{\"v\":1,\"log\":\"x\"}\n",
             "{\"v\":1,\"log\":\"v1/x/0/0\"}\n{",
@@ -191,7 +234,13 @@ mod tests {
             .enumerate()
             .map(|(id, bytes)| event(id, bytes))
             .collect();
-        let packed = pack(&log(), None, &events);
+        let log = log();
+        let batch = |events| Batch {
+            log: &log,
+            retention: None,
+            events,
+        };
+        let packed = pack(&batch(events.as_slice()), &Sinks::default());
         assert_eq!(packed.too_large, [3]);
         assert!(
             packed
@@ -212,6 +261,6 @@ mod tests {
             })
             .collect();
         assert_eq!(order, [vec!["0", "1"], vec!["2", "4"], vec!["5"]]);
-        assert!(pack(&log(), None, &[]).messages.is_empty());
+        assert!(pack(&batch(&[]), &Sinks::default()).messages.is_empty());
     }
 }

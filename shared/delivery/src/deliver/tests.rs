@@ -1,0 +1,92 @@
+use std::collections::BTreeMap;
+
+use eventstar_event::{Envelope, Topic};
+use eventstar_log::{LogName, Sinks};
+use eventstar_platform_memory::{Fault, Memory};
+use eventstar_stores::SqlLog;
+
+use super::*;
+use crate::DEAD_LETTER_TOPIC;
+
+fn name(topic: &str) -> LogName {
+    LogName {
+        topic: Topic::parse(topic).unwrap(),
+        partition: 0,
+        epoch: 0,
+    }
+}
+
+fn message(ids: std::ops::Range<u32>) -> Bytes {
+    let events = ids
+        .map(|id| Envelope {
+            id: id.to_string(),
+            dt: 1000 + u64::from(id),
+            stream: "x".into(),
+            key: None,
+            headers: BTreeMap::new(),
+            event: format!("{{\"n\":{id}}}"),
+        })
+        .collect();
+    QueueMessage {
+        log: name("x"),
+        retention: None,
+        sinks: Sinks::default(),
+        events,
+    }
+    .encode()
+}
+
+async fn stored(memory: &Memory, topic: &str) -> Vec<String> {
+    let chunks = SqlLog::new(memory.sql())
+        .read(&name(topic), 0, usize::MAX)
+        .await
+        .unwrap();
+    chunks
+        .iter()
+        .flat_map(|chunk| chunk.events().unwrap())
+        .map(|event| event.envelope.event)
+        .collect()
+}
+
+#[test]
+fn redelivery_after_a_lost_ack_leaves_each_event_once() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        for fault in [Fault::Before, Fault::After] {
+            memory.fail("log", fault);
+            assert_eq!(deliver(&memory, vec![message(0..3)]).await, [Delivered::Retry]);
+            memory.heal();
+        }
+        assert_eq!(
+            deliver(&memory, vec![message(0..3), message(2..5)]).await,
+            [Delivered::Done, Delivered::Done]
+        );
+        let expected: Vec<String> = (0..5).map(|n| format!("{{\"n\":{n}}}")).collect();
+        assert_eq!(stored(&memory, "x").await, expected);
+    });
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_kept_as_a_dead_letter() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        let outcomes = deliver(&memory, vec![Bytes::from_static(b"garbage \xff"), message(0..1)]).await;
+        assert!(matches!(&outcomes[0], Delivered::Dead(reason) if reason.contains("not a queue message")));
+        assert_eq!(outcomes[1], Delivered::Done);
+        let dead = stored(&memory, DEAD_LETTER_TOPIC).await;
+        assert_eq!(dead.len(), 1);
+        assert!(dead[0].contains("garbage"), "{dead:?}");
+    });
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_kept_is_tried_again() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        memory.fail("log", Fault::Before);
+        assert_eq!(
+            deliver(&memory, vec![Bytes::from_static(b"garbage")]).await,
+            [Delivered::Retry]
+        );
+    });
+}

@@ -1,0 +1,166 @@
+//! Kafka as a sink, through a REST proxy.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use eventstar_kafka_rest::{Dialect, Proxy, Record, RecordOutcome, batches};
+use eventstar_ports::{Config, HttpClient, HttpLimits, Platform, PortError, PortErrorKind};
+
+use crate::{Batch, EventSink, Written};
+
+/// Most bytes of a produce request: well below the 10 MB that Strimzi's bridge reads of a body (Vert.x's `BodyHandler`).
+const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Most records of a produce request.
+const MAX_REQUEST_RECORDS: usize = 1000;
+
+/// How long a produce request may take; what takes longer is unknown, and tried again. Answers tell a few words of each record.
+const LIMITS: HttpLimits = HttpLimits {
+    timeout: Duration::from_secs(20),
+    max_bytes: 1024 * 1024,
+};
+
+const PORT: &str = "kafka";
+
+/// The settings of Kafka: `KAFKA_REST_URL`, `KAFKA_REST_DIALECT` (`strimzi`), `KAFKA_REST_AUTHORIZATION` (none).
+///
+/// # Errors
+/// What is wrong with them, and how to correct it; the text has no secret in it.
+pub fn kafka_proxy(config: &impl Config) -> Result<Option<Proxy>, String> {
+    let Some(url) = config.get("KAFKA_REST_URL") else {
+        return Ok(None);
+    };
+    let dialect = match config.get("KAFKA_REST_DIALECT") {
+        None => Dialect::Strimzi,
+        Some(name) => name
+            .parse()
+            .map_err(|error| format!("the setting KAFKA_REST_DIALECT: {error}"))?,
+    };
+    let authorization = config.get("KAFKA_REST_AUTHORIZATION");
+    Proxy::new(&url, dialect, authorization.as_deref())
+        .map(Some)
+        .map_err(|error| format!("the settings KAFKA_REST_URL and KAFKA_REST_AUTHORIZATION: {error}"))
+}
+
+/// The proxy to produce to; without one, why there is none.
+///
+/// # Errors
+/// What is to be set or corrected.
+pub(crate) fn configured(config: &impl Config) -> Result<Proxy, PortError> {
+    let reason = match kafka_proxy(config) {
+        Ok(Some(proxy)) => return Ok(proxy),
+        Ok(None) => "the stream has the sink kafka, but KAFKA_REST_URL is not set".to_owned(),
+        Err(reason) => reason,
+    };
+    Err(PortError::unavailable(PORT, reason))
+}
+
+/// Kafka as a sink: each event a record of its own; the broker chooses the partition by the key.
+#[derive(Debug)]
+pub struct KafkaSink<'p, P>(pub &'p P);
+
+impl<P: Platform> EventSink for KafkaSink<'_, P> {
+    async fn write(&self, batches: &[Batch<'_>]) -> Vec<Vec<Written>> {
+        let proxy = match configured(self.0) {
+            Ok(proxy) => proxy,
+            Err(error) => {
+                return batches
+                    .iter()
+                    .map(|batch| vec![Err(error.clone()); batch.events.len()])
+                    .collect();
+            }
+        };
+        let mut producer = Producer {
+            platform: self.0,
+            proxy,
+            outage: None,
+        };
+        let mut written: Vec<Vec<Written>> = batches.iter().map(|_| Vec::new()).collect();
+        let mut topics: Vec<&str> = Vec::new();
+        for batch in batches {
+            let topic = batch.log.topic.as_str();
+            if topics.contains(&topic) {
+                continue;
+            }
+            topics.push(topic);
+            let is_of_topic = |batch: &&Batch<'_>| batch.log.topic.as_str() == topic;
+            let events = batches.iter().filter(is_of_topic).flat_map(|batch| batch.events);
+            let records: Vec<Record> = events.map(|event| Record::of(event, None)).collect();
+            let mut outcomes = producer.produce(topic, &records).await.into_iter();
+            for (batch, written) in batches
+                .iter()
+                .zip(&mut written)
+                .filter(|(batch, _)| is_of_topic(batch))
+            {
+                written.extend(outcomes.by_ref().take(batch.events.len()));
+            }
+        }
+        written
+    }
+}
+
+/// Produces to a proxy.
+struct Producer<'p, P> {
+    platform: &'p P,
+    proxy: Proxy,
+    /// Why the proxy cannot be reached: it is not asked again, so that an outage costs one timeout and not one for each topic.
+    outage: Option<PortError>,
+}
+
+impl<P: Platform> Producer<'_, P> {
+    /// What became of each record, in order.
+    async fn produce(&mut self, topic: &str, records: &[Record]) -> Vec<Written> {
+        let mut written = Vec::with_capacity(records.len());
+        // What is to be sent, the next one last.
+        let mut open: Vec<Range<usize>> = batches(records, MAX_REQUEST_BYTES, MAX_REQUEST_RECORDS);
+        open.reverse();
+        while let Some(range) = open.pop() {
+            let some = records.get(range.clone()).unwrap_or_default();
+            let outcomes = match self.request(topic, some).await {
+                Ok(outcomes) => outcomes,
+                Err(error) => {
+                    written.extend(some.iter().map(|_| Err(error.clone())));
+                    continue;
+                }
+            };
+            if matches!(outcomes.first(), Some(RecordOutcome::Split(_))) && range.len() > 1 {
+                let middle = range.start + range.len() / 2;
+                open.push(middle..range.end);
+                open.push(range.start..middle);
+                continue;
+            }
+            written.extend(outcomes.into_iter().map(outcome));
+        }
+        written
+    }
+
+    async fn request(&mut self, topic: &str, records: &[Record]) -> Result<Vec<RecordOutcome>, PortError> {
+        if let Some(outage) = &self.outage {
+            return Err(outage.clone());
+        }
+        let request = self.proxy.produce(topic, records);
+        match self.platform.http().send(request, LIMITS).await {
+            Ok(answer) => Ok(self.proxy.produced(topic, records.len(), &answer)),
+            Err(error) => {
+                // That the platform lets no request out, or the answer is too large, is not the events' fault.
+                let kind = match error.kind {
+                    PortErrorKind::Timeout => PortErrorKind::Timeout,
+                    _ => PortErrorKind::Unavailable,
+                };
+                let error = PortError::new(kind, PORT, format!("the Kafka REST proxy: {}", error.detail));
+                self.outage = Some(PortError::unavailable(PORT, error.detail.clone()));
+                Err(error)
+            }
+        }
+    }
+}
+
+fn outcome(outcome: RecordOutcome) -> Written {
+    let (kind, reason) = match outcome {
+        RecordOutcome::Written { .. } => return Ok(()),
+        RecordOutcome::Retry(reason) => (PortErrorKind::Unavailable, reason),
+        RecordOutcome::Unknown(reason) => (PortErrorKind::Timeout, reason),
+        // Of one record that is alone there is nothing to split.
+        RecordOutcome::Rejected(reason) | RecordOutcome::Split(reason) => (PortErrorKind::Rejected, reason),
+    };
+    Err(PortError::new(kind, PORT, reason))
+}

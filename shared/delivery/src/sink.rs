@@ -1,0 +1,67 @@
+//! The sinks: what keeps events, each behind the same trait.
+
+use eventstar_event::Envelope;
+use eventstar_log::{LogName, Retention};
+use eventstar_ports::{Platform, PortError, StreamLog};
+use futures_util::future::join_all;
+
+/// Appends under way at the same time: Workers allow six connections that wait for headers.
+const APPENDS_AT_ONCE: usize = 6;
+
+/// Events of one log, in order.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'e> {
+    /// The log; its topic is Kafka's topic too.
+    pub log: &'e LogName,
+    /// The retention of the events' stream.
+    pub retention: Option<Retention>,
+    /// The events.
+    pub events: &'e [Envelope],
+}
+
+/// What became of one event: `Rejected` and `Corrupt` for good, other errors for now. A `Timeout` is unknown: the event may be
+/// there.
+pub type Written = Result<(), PortError>;
+
+/// What keeps events.
+pub trait EventSink {
+    /// Writes the events of `batches`, and says for each of each batch, in order, what became of it.
+    async fn write(&self, batches: &[Batch<'_>]) -> Vec<Vec<Written>>;
+}
+
+/// The stream log as a sink: all events of a batch, or none; delivery ids make a second time harmless.
+#[derive(Debug)]
+pub struct LogSink<'p, P>(pub &'p P);
+
+impl<P: Platform> EventSink for LogSink<'_, P> {
+    async fn write(&self, batches: &[Batch<'_>]) -> Vec<Vec<Written>> {
+        let mut written = Vec::with_capacity(batches.len());
+        let mut rest = batches;
+        while !rest.is_empty() {
+            let (some, later) = rest.split_at(at_once(rest));
+            let appends = some.iter().map(async |batch| {
+                let appended = self
+                    .0
+                    .stream_log()
+                    .append_with(batch.log, batch.events, batch.retention)
+                    .await;
+                vec![appended.map(|_| ()); batch.events.len()]
+            });
+            written.extend(join_all(appends).await);
+            rest = later;
+        }
+        written
+    }
+}
+
+/// How many of the first batches may be appended at the same time: those of one log keep their order.
+fn at_once(batches: &[Batch<'_>]) -> usize {
+    let mut logs: Vec<&LogName> = Vec::with_capacity(APPENDS_AT_ONCE);
+    for batch in batches {
+        if logs.len() == APPENDS_AT_ONCE || logs.contains(&batch.log) {
+            break;
+        }
+        logs.push(batch.log);
+    }
+    logs.len()
+}
