@@ -1,132 +1,195 @@
 //! Makes accepted events durable.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use eventstar_delivery::{Packed, pack};
+use eventstar_delivery::{Batch, Packed, Written, is_final, pack, write, write_through};
 use eventstar_event::Envelope;
-use eventstar_log::{LogName, Retention};
-use eventstar_ports::{Platform, PortError, Queue, StreamLog};
-use eventstar_stream_config::Accept;
-use futures_util::future::join_all;
+use eventstar_log::{LogName, Policy, Retention, Sink, Sinks};
+use eventstar_ports::{Platform, Queue};
+use eventstar_stream_config::{Accept, Stream};
 
 use crate::answer::{Outcome, sink_failure};
 use crate::decide::Decided;
-use crate::limits::MAX_APPENDS;
+use crate::limits::{MAX_APPENDS, MAX_PRODUCES};
 
-/// Logs appended to at the same time: Workers allow six connections that wait for headers.
-const APPENDS_AT_ONCE: usize = 6;
-
-/// Events of one log, with their places in the request.
-#[derive(Default)]
+/// Events of one log that are to have the same sinks, with their places in the request.
 struct Group {
+    log: LogName,
     retention: Option<Retention>,
+    sinks: Sinks,
     places: Vec<usize>,
     events: Vec<Envelope>,
 }
 
 impl Group {
+    fn new(log: LogName, stream: &Stream) -> Self {
+        Self {
+            log,
+            retention: Some(stream.retention),
+            sinks: stream.sinks.clone(),
+            places: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// An empty one, for the same log.
+    fn with_sinks(&self, sinks: Sinks) -> Self {
+        Self {
+            log: self.log.clone(),
+            retention: self.retention,
+            sinks,
+            places: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
     fn push(&mut self, place: usize, event: Envelope) {
         self.places.push(place);
         self.events.push(event);
     }
 
-    /// Gives the outcomes their events, and what went wrong with all of them.
-    fn end(self, outcomes: &mut [Outcome], error: Option<&PortError>) {
-        for (place, envelope) in self.places.into_iter().zip(self.events) {
-            if let Some(outcome) = outcomes.get_mut(place) {
-                outcome.event = envelope.event;
-                outcome.failure = error.map(sink_failure);
-            }
+    fn batch(&self) -> Batch<'_> {
+        Batch {
+            log: &self.log,
+            retention: self.retention,
+            events: &self.events,
+        }
+    }
+
+    /// Gives the outcomes their events, and what became of each.
+    fn end(self, outcomes: &mut [Outcome], written: impl IntoIterator<Item = Written>) {
+        for ((place, event), written) in self.places.into_iter().zip(self.events).zip(written) {
+            end(outcomes, place, event, &written);
         }
     }
 }
 
-/// Appends or sends what was accepted: one append a log and one send for all that is queued. What belongs to more than
-/// [`MAX_APPENDS`] logs is queued as well: durable too, and one request to the platform. An event's outcome is that of
-/// its group. A dry run stores nothing, and its outcomes are what would be.
+fn end(outcomes: &mut [Outcome], place: usize, event: Envelope, written: &Written) {
+    if let Some(outcome) = outcomes.get_mut(place) {
+        outcome.event = event.event;
+        outcome.failure = written.as_ref().err().map(sink_failure);
+    }
+}
+
+/// Gives what was accepted to the sink that its answer waits for, and sends to the queue what other sinks are to have: one
+/// append a log, one send for all that is queued. What belongs to more than [`MAX_APPENDS`] logs, or [`MAX_PRODUCES`] topics
+/// of Kafka, is queued as well: durable too, and one request to the platform. A dry run stores nothing, and its outcomes are
+/// what would be.
 pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_run: bool) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(decided.len());
-    let mut appends: BTreeMap<LogName, Group> = BTreeMap::new();
-    let mut queued: BTreeMap<LogName, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<(LogName, Accept, Sinks), Group> = BTreeMap::new();
     for (place, decided) in decided.into_iter().enumerate() {
         match decided {
             Decided::Refuse(outcome) => outcomes.push(outcome),
             Decided::Accept {
                 log,
-                accept,
                 envelope,
                 stream,
             } => {
-                let one_too_many = appends.len() >= MAX_APPENDS && !appends.contains_key(&log);
-                let groups = if accept == Accept::Queue || one_too_many {
-                    &mut queued
-                } else {
-                    &mut appends
-                };
-                let group = groups.entry(log).or_default();
-                group.retention = Some(stream.retention);
+                let key = (log.clone(), stream.accept, stream.sinks.clone());
+                let group = groups.entry(key).or_insert_with(|| Group::new(log, &stream));
                 group.push(place, envelope);
                 // The event follows when its group is done with.
                 outcomes.push(Outcome {
                     event: String::new(),
                     failure: None,
-                    stream: Some(stream),
+                    stream: Some(Rc::clone(&stream)),
                 });
             }
         }
     }
     // Benchmarks measure intake without its sink.
     if dry_run || platform.get("SINK").as_deref() == Some("null") {
-        appends
-            .into_values()
-            .chain(queued.into_values())
-            .for_each(|group| group.end(&mut outcomes, None));
+        for group in groups.into_values() {
+            group.end(&mut outcomes, std::iter::repeat(Ok(())));
+        }
         return outcomes;
     }
-    send(platform, queued, &mut appends, &mut outcomes).await;
-    let mut groups: Vec<(LogName, Group)> = appends.into_iter().collect();
-    while !groups.is_empty() {
-        let some: Vec<_> = groups.drain(..groups.len().min(APPENDS_AT_ONCE)).collect();
-        let results = join_all(some.iter().map(|(log, group)| {
-            platform
-                .stream_log()
-                .append_with(log, &group.events, group.retention)
-        }))
-        .await;
-        for ((_, group), result) in some.into_iter().zip(results) {
-            group.end(&mut outcomes, result.err().as_ref());
+    let (mut appends, mut produces, mut queued) = (Vec::new(), Vec::new(), Vec::new());
+    for ((_, accept, _), group) in groups {
+        let (most, now) = match accept {
+            Accept::Log if group.sinks.has(Sink::Log) => (MAX_APPENDS, &mut appends),
+            Accept::Kafka if group.sinks.has(Sink::Kafka) => (MAX_PRODUCES, &mut produces),
+            _ => (usize::MAX, &mut queued),
+        };
+        if now.len() < most {
+            now.push(group)
+        } else {
+            queued.push(group)
         }
     }
+    for (sink, now) in [(Sink::Log, appends), (Sink::Kafka, produces)] {
+        write_now(platform, sink, now, &mut queued, &mut outcomes).await;
+    }
+    send(platform, queued, &mut outcomes).await;
     outcomes
 }
 
-/// Sends all queued groups; events that fit no queue message go to `appends`.
-async fn send<P: Platform>(
+/// Writes to the sink that the answer waits for. What other sinks are to have, too, or instead, goes to `queued`.
+async fn write_now<P: Platform>(
     platform: &P,
-    queued: BTreeMap<LogName, Group>,
-    appends: &mut BTreeMap<LogName, Group>,
+    sink: Sink,
+    groups: Vec<Group>,
+    queued: &mut Vec<Group>,
     outcomes: &mut [Outcome],
 ) {
+    if groups.is_empty() {
+        return;
+    }
+    let batches: Vec<Batch<'_>> = groups.iter().map(Group::batch).collect();
+    let written = write(platform, sink, &batches).await;
+    for (group, written) in groups.into_iter().zip(written) {
+        let is_fallback = group.sinks.policy == Policy::Fallback && group.sinks.sinks.len() > 1;
+        let mut there = group.with_sinks(group.sinks.clone().with(sink));
+        let mut elsewhere = group.with_sinks(group.sinks.clone());
+        let is_done = there.sinks.open().is_empty();
+        for ((place, event), written) in group.places.into_iter().zip(group.events).zip(written) {
+            match written {
+                Ok(()) if !is_done => there.push(place, event),
+                Err(error) if is_fallback && !is_final(&error) => elsewhere.push(place, event),
+                written => end(outcomes, place, event, &written),
+            }
+        }
+        queued.extend(
+            [there, elsewhere]
+                .into_iter()
+                .filter(|group| !group.places.is_empty()),
+        );
+    }
+}
+
+/// Sends all groups to the queue; events that fit no queue message go to their sinks at once.
+async fn send<P: Platform>(platform: &P, groups: Vec<Group>, outcomes: &mut [Outcome]) {
     let mut messages = Vec::new();
-    let mut sent = Group::default();
-    for (log, group) in queued {
+    let mut sent = Vec::new();
+    let mut large = Vec::new();
+    for group in groups {
         let Packed {
             messages: packed,
             too_large,
-        } = pack(&log, group.retention, &group.events);
+        } = pack(&group.batch(), &group.sinks);
         messages.extend(packed);
+        let mut through = group.with_sinks(group.sinks.clone());
         for (index, (place, event)) in group.places.into_iter().zip(group.events).enumerate() {
             if too_large.contains(&index) {
-                let append = appends.entry(log.clone()).or_default();
-                append.retention = group.retention;
-                append.push(place, event);
+                through.push(place, event);
             } else {
-                sent.push(place, event);
+                sent.push((place, event));
             }
+        }
+        if !through.places.is_empty() {
+            large.push(through);
         }
     }
     if !messages.is_empty() {
-        let result = platform.queue().send(messages).await;
-        sent.end(outcomes, result.err().as_ref());
+        let written = platform.queue().send(messages).await;
+        for (place, event) in sent {
+            end(outcomes, place, event, &written);
+        }
+    }
+    for group in large {
+        let written = write_through(platform, group.batch(), &group.sinks).await;
+        group.end(outcomes, written);
     }
 }

@@ -10,7 +10,7 @@ use eventstar_event::{Document, Envelope, JsonError};
 use eventstar_http_api::Principal;
 use eventstar_log::LogName;
 use eventstar_ports::Platform;
-use eventstar_stream_config::{Accept, Stream};
+use eventstar_stream_config::Stream;
 use eventstar_validation::Schema;
 
 use crate::admit::{Admitted, Destination, Rules, Target, admit};
@@ -59,7 +59,6 @@ pub(crate) enum Decided {
     /// Append or send it.
     Accept {
         log: LogName,
-        accept: Accept,
         envelope: Envelope,
         stream: Rc<Stream>,
     },
@@ -241,7 +240,6 @@ fn judge<P: Platform>(
             partition: partition(config, key.as_deref(), &event),
             epoch: config.log_epoch,
         },
-        accept: config.accept,
         envelope: Envelope {
             id,
             dt: common.now,

@@ -16,6 +16,9 @@ pub(crate) const MAX_SCHEMAS: usize = 100;
 /// schemas, stream config, queue, error events and metrics take at most ten.
 pub(crate) const MAX_APPENDS: usize = 30;
 
+/// Most Kafka topics one request produces to before it is answered (`accept: kafka`): a subrequest each, and a while.
+pub(crate) const MAX_PRODUCES: usize = 5;
+
 /// Longest text of an event or message repeated in an answer about a failure is the event itself; of a name, this many
 /// characters.
 pub(crate) const MAX_NAME_SHOWN: usize = 200;

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use eventstar_log::{Policy, Sink};
-use eventstar_ports::{Level, Platform, PortError, PortErrorKind};
+use eventstar_ports::{Level, Platform, PortError};
 
+use crate::QueueMessage;
 use crate::dead::{self, Letter};
-use crate::{Batch, EventSink, KafkaSink, LogSink, QueueMessage, Written};
+use crate::sink::{self, Batch, Written, is_final};
 
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +36,7 @@ pub async fn deliver<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Vec<Del
             .filter(|message| message.next() == Some(sink))
             .collect();
         let batches: Vec<Batch<'_>> = turn.iter().map(|open| open.message.batch()).collect();
-        let written = match sink {
-            Sink::Log => LogSink(platform).write(&batches).await,
-            Sink::Kafka => KafkaSink(platform).write(&batches).await,
-        };
+        let written = sink::write(platform, sink, &batches).await;
         for (message, written) in turn.into_iter().zip(written) {
             message.heard(sink, written);
         }
@@ -90,7 +88,7 @@ impl Open {
             .enumerate()
             .filter_map(|(place, written)| Some((place, written.err()?)))
         {
-            if matches!(error.kind, PortErrorKind::Rejected | PortErrorKind::Corrupt) {
+            if is_final(&error) {
                 self.refused.push((place, sink, error.to_string()));
                 lacks |= self.message.sinks.policy == Policy::Fallback;
             } else {

@@ -13,4 +13,4 @@ pub use dead::{DEAD_LETTER_TOPIC, DeadLetter, dead_letters, fingerprint};
 pub use deliver::{Delivered, deliver};
 pub use kafka::{KafkaSink, kafka_proxy};
 pub use message::{MAX_MESSAGE_BYTES, MessageError, Packed, QueueMessage, pack};
-pub use sink::{Batch, EventSink, LogSink, Written};
+pub use sink::{Batch, EventSink, LogSink, Written, is_final, write, write_through};

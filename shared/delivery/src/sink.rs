@@ -1,9 +1,11 @@
 //! The sinks: what keeps events, each behind the same trait.
 
 use eventstar_event::Envelope;
-use eventstar_log::{LogName, Retention};
-use eventstar_ports::{Platform, PortError, StreamLog};
+use eventstar_log::{LogName, Policy, Retention, Sink, Sinks};
+use eventstar_ports::{Level, Platform, PortError, PortErrorKind, StreamLog};
 use futures_util::future::join_all;
+
+use crate::KafkaSink;
 
 /// Appends under way at the same time: Workers allow six connections that wait for headers.
 const APPENDS_AT_ONCE: usize = 6;
@@ -22,6 +24,12 @@ pub struct Batch<'e> {
 /// What became of one event: `Rejected` and `Corrupt` for good, other errors for now. A `Timeout` is unknown: the event may be
 /// there.
 pub type Written = Result<(), PortError>;
+
+/// Whether a sink refuses an event for good.
+#[must_use]
+pub fn is_final(error: &PortError) -> bool {
+    matches!(error.kind, PortErrorKind::Rejected | PortErrorKind::Corrupt)
+}
 
 /// What keeps events.
 pub trait EventSink {
@@ -64,4 +72,39 @@ fn at_once(batches: &[Batch<'_>]) -> usize {
         logs.push(batch.log);
     }
     logs.len()
+}
+
+/// Writes the events of `batches` to `sink`.
+pub async fn write<P: Platform>(platform: &P, sink: Sink, batches: &[Batch<'_>]) -> Vec<Vec<Written>> {
+    match sink {
+        Sink::Log => LogSink(platform).write(batches).await,
+        Sink::Kafka => KafkaSink(platform).write(batches).await,
+    }
+}
+
+/// Writes events that fit no queue message to the open ones of `sinks`, as their policy asks.
+pub async fn write_through<P: Platform>(platform: &P, batch: Batch<'_>, sinks: &Sinks) -> Vec<Written> {
+    let mut result = vec![Ok(()); batch.events.len()];
+    for sink in sinks.open() {
+        let mut written = write(platform, sink, &[batch]).await.pop().unwrap_or_default();
+        if sinks.policy == Policy::Fallback {
+            if written.iter().all(Result::is_ok) {
+                return written;
+            }
+            result = written;
+        } else if sinks.policy == Policy::All || sinks.sinks.first() == Some(&sink) {
+            for (result, written) in result.iter_mut().zip(&mut written) {
+                if result.is_ok() {
+                    std::mem::swap(result, written);
+                }
+            }
+        } else if let Some(Err(error)) = written.iter().find(|written| written.is_err()) {
+            let message = format!(
+                "{} was not given large events, which their policy allows: {error}",
+                sink.name()
+            );
+            platform.log(Level::Warn, &message);
+        }
+    }
+    result
 }

@@ -27,7 +27,7 @@ impl Sink {
 }
 
 /// When an event with several sinks is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
     /// When all have it.
@@ -55,7 +55,7 @@ impl Policy {
 }
 
 /// The sinks of a stream's events, and which of them have them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Sinks {
     /// The sinks, in order; at least one, none twice.
     pub sinks: Vec<Sink>,

@@ -8,7 +8,7 @@ use eventstar_log::{Policy, Retention, Sink, Sinks};
 use serde_json::{Map, Value};
 
 /// What an answer of 201 waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Accept {
     /// The chunk is committed to the stream log.
     #[default]
