@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,10 +12,14 @@ use http::{HeaderValue, Request, Response, StatusCode};
 
 use crate::Memory;
 
+/// Another server.
+type Server = Rc<dyn Fn(&Request<Bytes>) -> Response<Bytes>>;
+
 /// What other servers answer, and what they were asked.
 #[derive(Default)]
 pub(crate) struct Servers {
     answers: RefCell<HashMap<String, Response<Bytes>>>,
+    servers: RefCell<HashMap<String, Server>>,
     delay: Cell<Duration>,
     requests: RefCell<Vec<Request<Bytes>>>,
 }
@@ -23,6 +28,14 @@ impl Memory {
     /// Has another server answer at `uri`; elsewhere servers answer 404 with a page.
     pub fn answer_at(&self, uri: &str, answer: Response<Bytes>) {
         self.servers().answers.borrow_mut().insert(uri.to_owned(), answer);
+    }
+
+    /// Has another server answer all requests to `authority`, a host with its port.
+    pub fn serve(&self, authority: &str, server: impl Fn(&Request<Bytes>) -> Response<Bytes> + 'static) {
+        self.servers()
+            .servers
+            .borrow_mut()
+            .insert(authority.to_owned(), Rc::new(server));
     }
 
     /// Has other servers take `delay` for each answer.
@@ -43,8 +56,9 @@ impl HttpClient for Memory {
         let servers = self.servers();
         let answer = self.under("http", || {
             let known = servers.answers.borrow().get(&request.uri().to_string()).cloned();
+            let answer = known.or_else(|| Some(servers.at(&request)?(&request)));
             servers.requests.borrow_mut().push(request);
-            known.unwrap_or_else(nothing_there)
+            answer.unwrap_or_else(nothing_there)
         })?;
         let delay = servers.delay.get();
         self.sleep(delay.min(limits.timeout)).await;
@@ -55,6 +69,13 @@ impl HttpClient for Memory {
             return Err(http_too_large(limits));
         }
         Ok(answer)
+    }
+}
+
+impl Servers {
+    fn at(&self, request: &Request<Bytes>) -> Option<Server> {
+        let authority = request.uri().authority()?.as_str();
+        self.servers.borrow().get(authority).cloned()
     }
 }
 

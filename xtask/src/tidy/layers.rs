@@ -74,6 +74,7 @@ impl Layer {
             "eventstar-ports" => Ports,
             "eventstar-delivery"
             | "eventstar-http-api"
+            | "eventstar-kafka-log"
             | "eventstar-log-contract"
             | "eventstar-mediawiki-api"
             | "eventstar-metrics"
