@@ -1,5 +1,7 @@
 //! What becomes of queue messages.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use eventstar_log::{Policy, Sink};
 use eventstar_ports::{Level, Platform, PortError};
@@ -17,6 +19,24 @@ pub enum Delivered {
     Retry,
     /// Some of it can never be delivered and is among the dead letters, with this reason; the rest is done.
     Dead(String),
+}
+
+/// How often a message is delivered before it becomes a dead letter: with [`retry_after`], for some eight hours.
+pub const MAX_ATTEMPTS: u64 = 100;
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// How long a message waits after its delivery failed for the `attempts`th time: twice as long each time, less a random part
+/// of up to a half, so that what failed together does not come back together.
+#[must_use]
+pub fn retry_after(attempts: u64, random: [u8; 16]) -> Duration {
+    let doublings = u32::try_from(attempts.saturating_sub(1))
+        .unwrap_or(u32::MAX)
+        .min(16);
+    let longest = (FIRST_RETRY * 2_u32.pow(doublings)).min(LONGEST_RETRY);
+    let [one, two, ..] = random;
+    longest - (longest / 2) * u32::from(u16::from_be_bytes([one, two])) / u32::from(u16::MAX)
 }
 
 /// Gives each message's events to their sinks. A second delivery is harmless to the log, by delivery ids, and at Kafka leaves

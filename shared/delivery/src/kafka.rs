@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use eventstar_event::time::Millis;
 use eventstar_kafka_rest::{Dialect, Proxy, Record, RecordOutcome, batches};
 use eventstar_ports::{Config, HttpClient, HttpLimits, Platform, PortError, PortErrorKind};
 
@@ -18,6 +19,9 @@ const LIMITS: HttpLimits = HttpLimits {
     timeout: Duration::from_secs(20),
     max_bytes: 1024 * 1024,
 };
+
+/// When no further request is begun: a batch of the queue, or a request to intake, must come to its end whatever Kafka does.
+const MAX_TIME: Millis = 20_000;
 
 const PORT: &str = "kafka";
 
@@ -72,6 +76,7 @@ impl<P: Platform> EventSink for KafkaSink<'_, P> {
         let mut producer = Producer {
             platform: self.0,
             proxy,
+            began: self.0.now(),
             outage: None,
         };
         let mut written: Vec<Vec<Written>> = batches.iter().map(|_| Vec::new()).collect();
@@ -102,6 +107,7 @@ impl<P: Platform> EventSink for KafkaSink<'_, P> {
 struct Producer<'p, P> {
     platform: &'p P,
     proxy: Proxy,
+    began: Millis,
     /// Why the proxy cannot be reached: it is not asked again, so that an outage costs one timeout and not one for each topic.
     outage: Option<PortError>,
 }
@@ -136,6 +142,10 @@ impl<P: Platform> Producer<'_, P> {
     async fn request(&mut self, topic: &str, records: &[Record]) -> Result<Vec<RecordOutcome>, PortError> {
         if let Some(outage) = &self.outage {
             return Err(outage.clone());
+        }
+        if self.platform.now().saturating_sub(self.began) > MAX_TIME {
+            let reason = "the Kafka REST proxy is slow: what was not sent in time is sent later";
+            return Err(PortError::unavailable(PORT, reason));
         }
         let request = self.proxy.produce(topic, records);
         match self.platform.http().send(request, LIMITS).await {

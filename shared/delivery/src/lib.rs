@@ -10,7 +10,7 @@ mod message;
 mod sink;
 
 pub use dead::{DEAD_LETTER_TOPIC, DeadLetter, dead_letters, fingerprint};
-pub use deliver::{Delivered, deliver};
+pub use deliver::{Delivered, MAX_ATTEMPTS, deliver, retry_after};
 pub use kafka::{KafkaSink, kafka_proxy};
 pub use message::{MAX_MESSAGE_BYTES, MessageError, Packed, QueueMessage, pack};
 pub use sink::{Batch, EventSink, LogSink, Written, is_final, write, write_through};

@@ -1,8 +1,8 @@
 //! The queue: sending to it, and consuming what it delivers.
 
 use bytes::Bytes;
-use eventstar_delivery::Delivered;
-use eventstar_ports::{Diagnostics, Level, PortError, PortErrorKind, Queue};
+use eventstar_delivery::{Delivered, retry_after};
+use eventstar_ports::{Diagnostics, Ids, Level, PortError, PortErrorKind, Queue};
 use worker::js_sys::futures::JsFuture;
 use worker::js_sys::{Array, Reflect, Uint8Array};
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -21,8 +21,6 @@ const MAX_BATCH_BYTES: usize = 256_000;
 const MAX_MESSAGE_BYTES: usize = 128_000;
 /// What the platform adds to a message and counts.
 const MESSAGE_OVERHEAD: usize = 100;
-/// The longest a message waits for its next attempt.
-const MAX_RETRY_SECONDS: u32 = 900;
 /// How the names of dead-letter queues end.
 const DEAD_LETTERS: &str = "dead-letters";
 
@@ -119,7 +117,9 @@ pub async fn consume(
             // What is dead was stored as such: redelivering it would store it again.
             Delivered::Done | Delivered::Dead(_) => message.ack(),
             Delivered::Retry => {
-                let delay = f64::from(retry_seconds(message.attempts()));
+                let wait = retry_after(message.attempts().into(), platform.random());
+                // Whole seconds, and never at once.
+                let delay = wait.as_secs_f64().ceil();
                 message.retry(&object_with(&[("delaySeconds", delay.into())]))
             }
         };
@@ -134,13 +134,6 @@ fn bytes_of(body: &JsValue) -> Bytes {
         Some(text) => text.into(),
         None => Uint8Array::new(body).to_vec().into(),
     }
-}
-
-/// Twice as long after each attempt; `attempts` counts the one that failed.
-fn retry_seconds(attempts: u32) -> u32 {
-    1_u32
-        .checked_shl(attempts)
-        .map_or(MAX_RETRY_SECONDS, |seconds| seconds.min(MAX_RETRY_SECONDS))
 }
 
 #[cfg(test)]
@@ -177,11 +170,5 @@ mod tests {
     fn a_message_over_the_limit_is_refused_before_anything_is_sent() {
         let message = Bytes::from(vec![b'x'; MAX_MESSAGE_BYTES - MESSAGE_OVERHEAD + 1]);
         assert_eq!(pack(vec![message]).unwrap_err().kind, PortErrorKind::Rejected);
-    }
-
-    #[test]
-    fn attempts_are_spread_out() {
-        let waits: Vec<u32> = [1, 2, 3, 9, 10, 11, 40].into_iter().map(retry_seconds).collect();
-        assert_eq!(waits, [2, 4, 8, 512, 900, 900, 900]);
     }
 }

@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventstar_delivery::{Delivered, deliver};
+use eventstar_delivery::{Delivered, MAX_ATTEMPTS, dead_letters, deliver, retry_after};
 use eventstar_event::time::Millis;
-use eventstar_ports::{Background, Clock, Diagnostics, Level, PortError, Queue};
+use eventstar_ports::{Background, Clock, Diagnostics, Drained, Ids, Level, PortError, Queue};
 use eventstar_stores::{SqlLog, SqlOutbox};
 use spin_sdk::time::sleep;
 
@@ -23,10 +23,6 @@ const LOOK_EVERY_MS: Millis = 1000;
 
 /// How often a passing request looks for logs whose events have expired, in milliseconds.
 const SWEEP_EVERY_MS: Millis = 60_000;
-
-/// How long a message that could not be delivered waits: doubled with every attempt, up to the longest.
-const FIRST_RETRY_MS: Millis = 1000;
-const LONGEST_RETRY_MS: Millis = 60_000;
 
 /// How long a drain waits for more messages: fewer transactions, and of many instances one takes all.
 const GATHERING: Duration = Duration::from_millis(50);
@@ -49,6 +45,12 @@ impl Queue for SpinQueue {
         SqlOutbox::new(SpinSql).put(messages).await?;
         drain_in_background(&Spin::with(Rc::clone(&self.settings)));
         Ok(())
+    }
+
+    async fn drain(&self) -> Result<Option<Drained>, PortError> {
+        let (_, delivered) = drain(&Spin::with(Rc::clone(&self.settings)), BATCH).await?;
+        let waiting = SqlOutbox::new(SpinSql).len().await?;
+        Ok(Some(Drained { delivered, waiting }))
     }
 }
 
@@ -128,8 +130,14 @@ pub async fn drain(platform: &Spin, limit: usize) -> Result<(usize, usize), Port
     for (message, outcome) in taken.iter().zip(outcomes) {
         match outcome {
             Delivered::Done | Delivered::Dead(_) => done.push(message.id),
+            Delivered::Retry if message.attempts + 1 >= MAX_ATTEMPTS => {
+                let reason = "the outbox gave up after its last retry";
+                dead_letters(platform, std::slice::from_ref(&message.message), reason).await?;
+                done.push(message.id);
+            }
             Delivered::Retry => {
-                let wait = (FIRST_RETRY_MS << message.attempts.min(6)).min(LONGEST_RETRY_MS);
+                let wait = retry_after(message.attempts + 1, platform.random());
+                let wait = Millis::try_from(wait.as_millis()).unwrap_or(Millis::MAX);
                 outbox.retry_later(message.id, now() + wait).await?;
             }
         }

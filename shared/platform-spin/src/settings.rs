@@ -8,7 +8,7 @@ use eventstar_ports::Config;
 use spin_sdk::variables::{self, Error};
 
 /// Every setting a function or this adapter may ask for. Spin names them in lower case.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 25] = [
     "ADMIN_TOKEN",
     "ALLOWED_STREAMS",
     "ALLOW_INSECURE_SCHEMAS",
@@ -18,6 +18,9 @@ const NAMES: [&str; 22] = [
     "ERROR_EVENTS_PER_MINUTE",
     "ERROR_STREAM",
     "EVENT_SERVICE",
+    "KAFKA_REST_AUTHORIZATION",
+    "KAFKA_REST_DIALECT",
+    "KAFKA_REST_URL",
     "MAX_CONNECTIONS_PER_CLIENT",
     "MAX_EVENT_BYTES",
     "PATH_PREFIXES",

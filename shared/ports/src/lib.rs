@@ -65,6 +65,21 @@ pub trait Queue {
     /// Sends queue messages; each is the text of one `eventstar_delivery::QueueMessage`. All or nothing
     /// where the platform can; a `Timeout` means unknown, and delivery ids make a retry safe.
     async fn send(&self, messages: Vec<Bytes>) -> Result<(), PortError>;
+
+    /// Delivers some of what waits, oldest first, on a platform whose queue is not delivered by the platform itself; there
+    /// is nothing to do (`None`) where it is.
+    async fn drain(&self) -> Result<Option<Drained>, PortError> {
+        Ok(None)
+    }
+}
+
+/// What a drain of the queue did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Messages that are dealt with: delivered, or among the dead letters.
+    pub delivered: usize,
+    /// Messages that wait still, those for their next attempt among them.
+    pub waiting: u64,
 }
 
 /// The stream log: topic-partitions with dense offsets.

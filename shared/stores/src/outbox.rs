@@ -5,7 +5,7 @@ use eventstar_event::time::Millis;
 use eventstar_ports::{PortError, Sql, SqlValue, Statement};
 
 /// How long a taken message is hidden from other takers, in milliseconds: longer than a delivery takes.
-const LEASE: Millis = 30_000;
+const LEASE: Millis = 60_000;
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, due INTEGER NOT NULL, \
      attempts INTEGER NOT NULL, message BLOB NOT NULL)";
@@ -62,7 +62,7 @@ impl<S: Sql> SqlOutbox<S> {
         self.prepared(async || self.sql.write(inserts()).await).await
     }
 
-    /// Takes up to `limit` due messages, oldest first, and hides them for 30 s. No two takers get the same one.
+    /// Takes up to `limit` due messages, oldest first, and hides them for a minute. No two takers get the same one.
     ///
     /// # Errors
     /// The database's.

@@ -90,3 +90,12 @@ fn a_dead_letter_that_cannot_be_kept_is_tried_again() {
         );
     });
 }
+
+#[test]
+fn attempts_are_spread_out_and_never_too_far() {
+    let seconds = |random: u8| {
+        [1, 2, 3, 4, 9, 10, 100, u64::MAX].map(|attempts| retry_after(attempts, [random; 16]).as_secs_f64())
+    };
+    assert_eq!(seconds(0), [1.0, 2.0, 4.0, 8.0, 256.0, 300.0, 300.0, 300.0]);
+    assert_eq!(seconds(255), [0.5, 1.0, 2.0, 4.0, 128.0, 150.0, 150.0, 150.0]);
+}
