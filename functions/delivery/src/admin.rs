@@ -1,12 +1,16 @@
 //! The admin routes: publishing schemas and stream config, reading the config and its history.
 
+use eventstar_delivery::kafka_proxy;
 use eventstar_http_api::{
     Request, Response, admin_only, empty, error, json, not_found, not_modified, query_value, unavailable,
     with_etag,
 };
+use eventstar_log::Sink;
 use eventstar_ports::{
-    Platform, Published, Registry, RegistryError, RegistryRequest, SchemaFile, SchemaRevision, StoredConfig,
+    Drained, Platform, Published, Queue, Registry, RegistryError, RegistryRequest, SchemaFile,
+    SchemaRevision, StoredConfig,
 };
+use eventstar_stream_config::StreamConfigs;
 use http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -53,9 +57,12 @@ pub(crate) async fn handle<P: Platform>(
         (&Method::GET, "stream-configs", _) => get_config(platform, request).await,
         (&Method::GET, "stream-configs/history", _) => history(platform, request).await,
         (&Method::POST, "stream-configs/rollback", _) => rollback(platform, request).await,
+        (&Method::POST, "drain", _) => drain(platform, request).await,
         (_, "stream-configs", _) => eventstar_http_api::method_not_allowed(request, "GET,PUT"),
         (_, "stream-configs/history", _) => eventstar_http_api::method_not_allowed(request, "GET"),
-        (_, "stream-configs/rollback", _) => eventstar_http_api::method_not_allowed(request, "POST"),
+        (_, "stream-configs/rollback" | "drain", _) => {
+            eventstar_http_api::method_not_allowed(request, "POST")
+        }
         (_, "eventlogging/schemas", _) | (_, _, Some(_)) => {
             eventstar_http_api::method_not_allowed(request, "PUT")
         }
@@ -200,12 +207,51 @@ async fn publish_config<P: Platform>(platform: &P, request: &Request) -> Respons
         Ok(config) => config,
         Err(why) => return bad_request(request, &format!("the stream config is not valid JSON: {why}")),
     };
+    if let Some(detail) = lacks_kafka(platform, &config) {
+        return bad_request(request, &detail);
+    }
     next_version(
         platform,
         request,
         RegistryRequest::PublishStreamConfig { if_match, config },
     )
     .await
+}
+
+/// Why the streams of `config` whose events are to go to Kafka cannot be delivered. A config that is none is refused where it is
+/// published.
+fn lacks_kafka<P: Platform>(platform: &P, config: &RawValue) -> Option<String> {
+    let reason = match kafka_proxy(platform) {
+        Ok(Some(_)) => return None,
+        Ok(None) => "the setting KAFKA_REST_URL is not set".to_owned(),
+        Err(reason) => reason,
+    };
+    let streams = StreamConfigs::parse(&serde_json::from_str(config.get()).ok()?).ok()?;
+    let stream = streams.names().find(|name| {
+        let stream = streams.stream(name);
+        stream.is_some_and(|stream| stream.sinks.has(Sink::Kafka))
+    })?;
+    Some(format!(
+        "stream {stream} has the sink kafka, but {reason}: correct it and deploy, or leave kafka out of the stream's sinks"
+    ))
+}
+
+/// `POST /admin/v1/drain`: delivers some of what waits in the queue, on a platform that does not do it by itself.
+async fn drain<P: Platform>(platform: &P, request: &Request) -> Response {
+    match platform.queue().drain().await {
+        Ok(Some(Drained { delivered, waiting })) => json(
+            StatusCode::OK,
+            &serde_json::json!({"delivered": delivered, "waiting": waiting}),
+        ),
+        Ok(None) => json(
+            StatusCode::OK,
+            &serde_json::json!({"delivered": 0, "waiting": null}),
+        ),
+        Err(failure) => {
+            let detail = "the queue cannot be read now: what waits is tried again";
+            unavailable(platform, request, &failure.to_string(), detail)
+        }
+    }
 }
 
 /// `POST /admin/v1/stream-configs/rollback?version=N`: version N once more, as the next one, so that history only grows.

@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use eventstar_delivery::kafka_proxy;
 use eventstar_http_api::{Request, Response, common_headers, info, method_not_allowed, route};
 use eventstar_ports::{Level, Platform};
 use eventstar_stores::{ConfigCache, bad_settings};
@@ -31,7 +32,10 @@ pub struct Isolate {
 /// Answers a request.
 pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
     if !isolate.told.replace(true) {
-        for problem in bad_settings(&platform) {
+        for problem in bad_settings(&platform)
+            .into_iter()
+            .chain(kafka_proxy(&platform).err())
+        {
             platform.log(Level::Error, &problem);
         }
     }

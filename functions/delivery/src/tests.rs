@@ -1,5 +1,5 @@
 use eventstar_platform_memory::{Fault, Memory};
-use eventstar_ports::Body;
+use eventstar_ports::{Body, Queue};
 use serde_json::{Value, json};
 
 use super::*;
@@ -293,5 +293,54 @@ fn revisions_of_eventlogging_are_published_once_and_for_all() {
             assert_eq!(got, status, "{other}");
             assert!(answer["detail"].as_str().unwrap().contains(text), "{answer}");
         }
+    });
+}
+
+#[test]
+fn a_stream_for_kafka_is_published_only_where_there_is_one() {
+    pollster::block_on(async {
+        let publish = async |memory: &Memory| {
+            let config = r#"{"a": {}, "b": {"sinks": ["log", "kafka"]}}"#;
+            send(memory, "PUT", CONFIGS, &[TOKEN, ("if-match", "*")], config).await
+        };
+        let (status, body) = publish(&world()).await;
+        let detail = body["detail"].as_str().unwrap();
+        assert_eq!(status, 400);
+        assert!(
+            detail.contains("stream b has the sink kafka, but the setting KAFKA_REST_URL is not set"),
+            "{detail}"
+        );
+        let url = ("KAFKA_REST_URL", "http://bridge:8080");
+        let (status, body) = publish(
+            &world()
+                .with(url.0, url.1)
+                .with("KAFKA_REST_DIALECT", "confluent-v3"),
+        )
+        .await;
+        let detail = body["detail"].as_str().unwrap();
+        assert_eq!(status, 400);
+        assert!(
+            detail.contains("KAFKA_REST_DIALECT") && detail.contains("use strimzi or confluent-v2"),
+            "{detail}"
+        );
+        assert_eq!(publish(&world().with(url.0, url.1)).await.0, 200);
+    });
+}
+
+#[test]
+fn a_queue_that_the_platform_does_not_deliver_is_drained() {
+    pollster::block_on(async {
+        let drain = async |memory: &Memory| send(memory, "POST", "/admin/v1/drain", &[TOKEN], "").await;
+        let memory = world();
+        assert_eq!(drain(&memory).await, (200, json!({"delivered": 0, "waiting": 0})));
+        assert_eq!(send(&memory, "POST", "/admin/v1/drain", &[], "").await.0, 401);
+        assert_eq!(send(&memory, "GET", "/admin/v1/drain", &[TOKEN], "").await.0, 405);
+        memory.send(vec![Bytes::from_static(b"garbage")]).await.unwrap();
+        memory.fail("log", Fault::Before);
+        assert_eq!(drain(&memory).await, (200, json!({"delivered": 0, "waiting": 1})));
+        memory.heal();
+        assert_eq!(drain(&memory).await, (200, json!({"delivered": 1, "waiting": 0})));
+        memory.fail("queue", Fault::Before);
+        assert_eq!(drain(&memory).await.0, 503);
     });
 }

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 
+use eventstar_delivery::kafka_proxy;
 use eventstar_event::json::split_body;
 use eventstar_event::{MAX_EVENT_BYTES, StreamName, Topic};
 use eventstar_ports::{Config, Level, Platform};
@@ -30,6 +31,7 @@ impl Told {
 
 fn problems(config: &impl Config) -> Vec<String> {
     let mut found = bad_settings(config);
+    found.extend(kafka_proxy(config).err());
     let most = u64::try_from(MAX_EVENT_BYTES).unwrap_or(u64::MAX);
     let used = u64::try_from(max_event_bytes(config)).unwrap_or(u64::MAX);
     found.extend(bad_number(config, "MAX_EVENT_BYTES", 1..=most, used));

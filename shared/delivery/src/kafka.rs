@@ -174,3 +174,6 @@ fn outcome(outcome: RecordOutcome) -> Written {
     };
     Err(PortError::new(kind, PORT, reason))
 }
+
+#[cfg(test)]
+mod tests;

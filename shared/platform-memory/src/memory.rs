@@ -9,13 +9,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use eventstar_delivery::{Delivered, deliver};
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_ports::{
-    Background, Clock, Config, Diagnostics, Ids, KeyValue, KeyValueWrite, Leases, Level, Metrics, Platform,
-    PortError, PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, Sample, Slot,
-    StreamLog, Timer,
+    Background, Clock, Config, Diagnostics, Drained, Ids, KeyValue, KeyValueWrite, Leases, Level, Metrics,
+    Platform, PortError, PortErrorKind, Published, Queue, Registry, RegistryError, RegistryRequest, Sample,
+    Slot, StreamLog, Timer,
 };
 use eventstar_stores::{
     SqlLeases, SqlLog, SqlMetrics, SqlRegistry, Tails, UpstreamMemory, UpstreamRegistry, follow_by_polling,
@@ -289,6 +290,20 @@ impl Queue for Memory {
     async fn send(&self, messages: Vec<Bytes>) -> Result<(), PortError> {
         self.called().await;
         self.under("queue", || self.0.queue.borrow_mut().extend(messages))
+    }
+
+    async fn drain(&self) -> Result<Option<Drained>, PortError> {
+        let taken = self.under("queue", || self.0.queue.take())?;
+        let outcomes = deliver(self, taken.clone()).await;
+        let again = taken
+            .into_iter()
+            .zip(&outcomes)
+            .filter(|(_, outcome)| **outcome == Delivered::Retry);
+        let again: Vec<Bytes> = again.map(|(message, _)| message).collect();
+        let delivered = outcomes.len() - again.len();
+        self.0.queue.borrow_mut().extend(again);
+        let waiting = self.0.queue.borrow().len() as u64;
+        Ok(Some(Drained { delivered, waiting }))
     }
 }
 

@@ -1,0 +1,363 @@
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use eventstar_event::{Envelope, Topic};
+use eventstar_log::{LogName, Policy, Sink, Sinks};
+use eventstar_platform_memory::{Fault, Memory};
+use eventstar_stores::SqlLog;
+use http::{Request, Response};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{DEAD_LETTER_TOPIC, DeadLetter, Delivered, QueueMessage, deliver, write_through};
+
+/// A bridge in memory: what it was given, and what it says of records.
+#[derive(Clone, Default)]
+struct Bridge(Rc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    topics: RefCell<BTreeMap<String, Vec<(Value, String)>>>,
+    requests: Cell<usize>,
+    trouble: Cell<Trouble>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Trouble {
+    #[default]
+    None,
+    /// The proxy is overloaded.
+    Overloaded,
+    /// The answer is a page of something before the proxy.
+    Page,
+    /// Records that say so are too large, each told by itself.
+    Records,
+    /// A request with such a record is refused whole.
+    Requests,
+}
+
+const LARGE: &str = "too large";
+
+impl Bridge {
+    fn new() -> (Self, Memory) {
+        let memory = Memory::new().with("KAFKA_REST_URL", "http://bridge:8080");
+        let bridge = Self::default();
+        let served = bridge.clone();
+        memory.serve("bridge:8080", move |request| served.answer(request));
+        (bridge, memory)
+    }
+
+    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        self.0.requests.set(self.0.requests.get() + 1);
+        let trouble = self.0.trouble.get();
+        let body: Value = serde_json::from_slice(request.body()).unwrap();
+        let text =
+            |value: &Value| String::from_utf8(STANDARD.decode(value.as_str().unwrap()).unwrap()).unwrap();
+        let records: Vec<(Value, String)> = body["records"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|record| (record.clone(), text(&record["value"])))
+            .collect();
+        let is_large = |value: &str| value.contains(LARGE);
+        let (status, content_type, body) = match trouble {
+            Trouble::Overloaded => (
+                503,
+                "application/json",
+                json!({"error_code": 503, "message": "Bridge is overloaded"}),
+            ),
+            Trouble::Page => (502, "text/html", Value::Null),
+            Trouble::Requests if records.iter().any(|(_, value)| is_large(value)) => (
+                413,
+                "application/json",
+                json!({"error_code": 413, "message": "too large"}),
+            ),
+            _ => {
+                let topic = request.uri().path().trim_start_matches("/topics/").to_owned();
+                let mut topics = self.0.topics.borrow_mut();
+                let topic = topics.entry(topic).or_default();
+                let offsets: Vec<Value> = records
+                    .into_iter()
+                    .map(|record| {
+                        if trouble == Trouble::Records && is_large(&record.1) {
+                            return json!({"error_code": 500, "message": "The message is 2 bytes when serialized which is larger than 1"});
+                        }
+                        topic.push(record);
+                        json!({"partition": 0, "offset": topic.len() - 1})
+                    })
+                    .collect();
+                (200, "application/vnd.kafka.v2+json", json!({"offsets": offsets}))
+            }
+        };
+        let answer = Response::builder()
+            .status(status)
+            .header("content-type", content_type);
+        answer.body(Bytes::from(body.to_string())).unwrap()
+    }
+
+    fn values(&self, topic: &str) -> Vec<String> {
+        let topics = self.0.topics.borrow();
+        topics
+            .get(topic)
+            .into_iter()
+            .flatten()
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+}
+
+fn name(topic: &str) -> LogName {
+    LogName {
+        topic: Topic::parse(topic).unwrap(),
+        partition: 0,
+        epoch: 0,
+    }
+}
+
+fn event(id: &str, text: &str) -> Envelope {
+    Envelope {
+        id: id.into(),
+        dt: 1000,
+        stream: "x".into(),
+        key: Some("{\"k\":1}".into()),
+        headers: BTreeMap::from([("traceparent".into(), "00-1".into())]),
+        event: text.into(),
+    }
+}
+
+fn message(topic: &str, sinks: &[Sink], policy: Policy, events: Vec<Envelope>) -> Bytes {
+    let sinks = Sinks {
+        sinks: sinks.to_vec(),
+        policy,
+        done: vec![],
+    };
+    QueueMessage {
+        log: name(topic),
+        retention: None,
+        sinks,
+        events,
+    }
+    .encode()
+}
+
+async fn logged(memory: &Memory, topic: &str) -> Vec<String> {
+    let chunks = SqlLog::new(memory.sql())
+        .read(&name(topic), 0, usize::MAX)
+        .await
+        .unwrap();
+    chunks
+        .iter()
+        .flat_map(|chunk| chunk.events().unwrap())
+        .map(|event| event.envelope.event)
+        .collect()
+}
+
+fn texts(n: usize) -> (Vec<Envelope>, Vec<String>) {
+    let texts: Vec<String> = (0..n).map(|n| format!("{{\"b\":1.0,\"n\":{n}}}")).collect();
+    (
+        texts
+            .iter()
+            .enumerate()
+            .map(|(id, text)| event(&id.to_string(), text))
+            .collect(),
+        texts,
+    )
+}
+
+use Policy::{All, Fallback, First};
+use Sink::{Kafka, Log};
+
+#[test]
+fn events_reach_kafka_with_their_bytes_key_time_and_headers() {
+    pollster::block_on(async {
+        let (bridge, memory) = Bridge::new();
+        let (events, texts) = texts(2);
+        let outcome = deliver(&memory, vec![message("x", &[Log, Kafka], All, events)]).await;
+        assert_eq!(outcome, [Delivered::Done]);
+        assert_eq!(bridge.values("x"), texts);
+        assert_eq!(logged(&memory, "x").await, texts);
+        let record = bridge.0.topics.borrow()["x"][0].0.clone();
+        assert_eq!(record["timestamp"], 1000);
+        assert_eq!(record["key"], STANDARD.encode("{\"k\":1}"));
+        let headers: BTreeMap<&str, &str> = record["headers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|header| (header["key"].as_str().unwrap(), header["value"].as_str().unwrap()))
+            .collect();
+        assert_eq!(headers["traceparent"], STANDARD.encode("00-1"));
+        assert_eq!(headers["eventstar-id"], STANDARD.encode("0"));
+    });
+}
+
+#[test]
+fn the_messages_of_a_batch_are_one_request_a_topic() {
+    pollster::block_on(async {
+        let (bridge, memory) = Bridge::new();
+        let messages = (0..25)
+            .map(|n| message(if n % 2 == 0 { "x" } else { "y" }, &[Kafka], All, texts(4).0))
+            .collect();
+        let outcomes = deliver(&memory, messages).await;
+        assert!(outcomes.iter().all(|outcome| *outcome == Delivered::Done));
+        assert_eq!((bridge.values("x").len(), bridge.values("y").len()), (52, 48));
+        assert_eq!(bridge.0.requests.get(), 2);
+        assert!(logged(&memory, "x").await.is_empty());
+    });
+}
+
+#[test]
+fn what_kafka_does_not_take_now_is_delivered_again_and_is_in_the_log_once() {
+    pollster::block_on(async {
+        let (bridge, memory) = Bridge::new();
+        let (events, texts) = texts(3);
+        let message = message("x", &[Log, Kafka], All, events);
+        for trouble in [Trouble::Overloaded, Trouble::Page] {
+            bridge.0.trouble.set(trouble);
+            assert_eq!(deliver(&memory, vec![message.clone()]).await, [Delivered::Retry]);
+        }
+        bridge.0.trouble.set(Trouble::None);
+        for fault in [Fault::Before, Fault::After] {
+            memory.fail("http", fault);
+            assert_eq!(deliver(&memory, vec![message.clone()]).await, [Delivered::Retry]);
+            memory.heal();
+        }
+        assert_eq!(deliver(&memory, vec![message]).await, [Delivered::Done]);
+        assert_eq!(logged(&memory, "x").await, texts);
+        let values = bridge.values("x");
+        assert!(texts.iter().all(|text| values.contains(text)), "{values:?}");
+    });
+}
+
+#[test]
+fn an_outage_costs_one_request_and_not_one_for_each_topic() {
+    pollster::block_on(async {
+        let (_, memory) = Bridge::new();
+        memory.fail("http", Fault::Before);
+        let before = memory.calls();
+        let messages = (0..9)
+            .map(|n| message(&format!("t{n}"), &[Kafka], All, texts(1).0))
+            .collect();
+        assert_eq!(deliver(&memory, messages).await, vec![Delivered::Retry; 9]);
+        assert_eq!(memory.calls() - before, 1);
+    });
+}
+
+#[test]
+fn one_record_that_kafka_refuses_is_a_dead_letter_and_the_others_are_there() {
+    pollster::block_on(async {
+        for trouble in [Trouble::Records, Trouble::Requests] {
+            let (bridge, memory) = Bridge::new();
+            bridge.0.trouble.set(trouble);
+            let (mut events, mut texts) = texts(100);
+            events[42].event = format!("{{\"$schema\":\"/test/1.0.0\",\"test\":\"{LARGE}\"}}");
+            let outcome = deliver(&memory, vec![message("x", &[Kafka], All, events.clone())]).await;
+            assert!(
+                matches!(outcome.as_slice(), [Delivered::Dead(reason)] if reason.contains("arge")),
+                "{outcome:?}"
+            );
+            texts.remove(42);
+            assert_eq!(bridge.values("x"), texts);
+            let dead = logged(&memory, DEAD_LETTER_TOPIC).await;
+            let letter: DeadLetter = serde_json::from_str(&dead[0]).unwrap();
+            assert_eq!(dead.len(), 1);
+            assert_eq!(letter.raw_event.as_deref(), Some(events[42].event.as_str()));
+            assert_eq!(
+                (letter.sinks.as_slice(), letter.schema_uri.as_deref()),
+                (&[Kafka][..], Some("/test/1.0.0"))
+            );
+            assert_eq!(letter.key.as_deref(), Some("{\"k\":1}"));
+        }
+    });
+}
+
+#[test]
+fn the_policy_says_what_a_failure_of_kafka_means() {
+    pollster::block_on(async {
+        for (sinks, policy, outcome, is_logged) in [
+            ([Log, Kafka], All, Delivered::Retry, true),
+            ([Kafka, Log], First, Delivered::Retry, true),
+            ([Log, Kafka], First, Delivered::Done, true),
+            ([Kafka, Log], Fallback, Delivered::Done, true),
+        ] {
+            let (bridge, memory) = Bridge::new();
+            bridge.0.trouble.set(Trouble::Overloaded);
+            let delivered = deliver(&memory, vec![message("x", &sinks, policy, texts(1).0)]).await;
+            assert_eq!(delivered, [outcome], "{sinks:?} {policy:?}");
+            assert_eq!(
+                !logged(&memory, "x").await.is_empty(),
+                is_logged,
+                "{sinks:?} {policy:?}"
+            );
+        }
+        let (bridge, memory) = Bridge::new();
+        let delivered = deliver(&memory, vec![message("x", &[Log, Kafka], Fallback, texts(1).0)]).await;
+        assert_eq!(
+            (delivered, bridge.values("x").len()),
+            (vec![Delivered::Done], 0),
+            "the log had it"
+        );
+    });
+}
+
+#[test]
+fn what_no_fallback_takes_is_one_dead_letter() {
+    pollster::block_on(async {
+        let (bridge, memory) = Bridge::new();
+        bridge.0.trouble.set(Trouble::Records);
+        let events = vec![event("1", &format!("{{\"test\":\"{LARGE}\"}}"))];
+        let delivered = deliver(&memory, vec![message("x", &[Kafka], Fallback, events)]).await;
+        assert!(
+            matches!(delivered.as_slice(), [Delivered::Dead(_)]),
+            "{delivered:?}"
+        );
+        assert_eq!(logged(&memory, DEAD_LETTER_TOPIC).await.len(), 1);
+    });
+}
+
+#[test]
+fn without_a_proxy_events_wait_and_the_log_says_what_to_set() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        let delivered = deliver(&memory, vec![message("x", &[Kafka], All, texts(1).0)]).await;
+        assert_eq!(delivered, [Delivered::Retry]);
+        let lines = memory.lines().concat();
+        assert!(lines.contains("KAFKA_REST_URL is not set"), "{lines}");
+    });
+}
+
+#[test]
+fn large_events_are_written_to_every_sink_as_the_policy_asks() {
+    pollster::block_on(async {
+        for (sinks, policy, is_written, in_kafka, in_log) in [
+            ([Log, Kafka], All, false, 0, 1),
+            ([Kafka, Log], First, false, 0, 1),
+            ([Log, Kafka], First, true, 0, 1),
+            ([Kafka, Log], Fallback, true, 0, 1),
+        ] {
+            let (bridge, memory) = Bridge::new();
+            bridge.0.trouble.set(Trouble::Overloaded);
+            let (log, events) = (name("x"), texts(1).0);
+            let batch = Batch {
+                log: &log,
+                retention: None,
+                events: &events,
+            };
+            let sinks = Sinks {
+                sinks: sinks.to_vec(),
+                policy,
+                done: vec![],
+            };
+            let written = write_through(&memory, batch, &sinks).await;
+            assert_eq!(written[0].is_ok(), is_written, "{sinks:?}");
+            assert_eq!(
+                (bridge.values("x").len(), logged(&memory, "x").await.len()),
+                (in_kafka, in_log),
+                "{sinks:?}"
+            );
+        }
+    });
+}
