@@ -24,6 +24,7 @@ mod production;
 mod requests;
 mod retries;
 mod routes;
+mod sinks;
 mod upstream;
 
 const SCHEMA: &str = r#"{
