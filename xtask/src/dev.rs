@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -20,6 +21,9 @@ use crate::tokens::Tokens;
 
 /// The repository the example schemas are published as.
 const EXAMPLES: &str = "examples";
+
+/// How often what waits in Spin's outbox is delivered, as a timer does it in a deployment.
+const DRAIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often to see whether the host is still there.
 const WATCH_INTERVAL: Duration = Duration::from_millis(200);
@@ -192,6 +196,9 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     };
     server::announce(&launch, name)?;
     print_welcome(&launch, name, sample.as_ref(), started.elapsed());
+    if options.host == Platform::Spin {
+        drain_for_ever(Admin::new(&launch.base_url(), &tokens.admin)?);
+    }
 
     while signalled.recv_timeout(WATCH_INTERVAL) == Err(RecvTimeoutError::Timeout) {
         if let Some(status) = server.exited()? {
@@ -200,6 +207,16 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     }
     step("stopping");
     Ok(())
+}
+
+/// Drains the outbox until this program ends. A drain that fails is made good by the next, and the server's log tells of it.
+fn drain_for_ever(admin: Admin) {
+    thread::spawn(move || {
+        loop {
+            thread::sleep(DRAIN_INTERVAL);
+            let _ = admin.drain();
+        }
+    });
 }
 
 /// Removes the note that the server is ready when the server is not.

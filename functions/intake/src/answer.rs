@@ -300,7 +300,7 @@ pub(crate) fn sink_failure(error: &PortError) -> Failure {
     match error.kind {
         PortErrorKind::Rejected => Failure::client(
             "rejected",
-            "the stream's log refuses the event: make it smaller".to_owned(),
+            "a sink of the stream refuses the event: make it smaller".to_owned(),
         ),
         _ => Failure::ours(error),
     }
