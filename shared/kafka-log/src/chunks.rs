@@ -37,6 +37,9 @@ pub(crate) fn chunks(log: &LogName, next: u64, records: &[Consumed], now: Millis
         };
         if record.offset > run.next() {
             read.chunks.extend(run.take());
+            if run.base == next {
+                run.last = envelope.dt;
+            }
             read.chunks.extend(run.pass_to(record.offset));
         }
         let before = run.lines.len();
@@ -102,7 +105,8 @@ impl Run {
         (chunk.count > 0).then_some(chunk)
     }
 
-    /// A chunk without events that ends before `offset`, if there is anything before it; its timestamp is the last event's.
+    /// A chunk without events that ends before `offset`, if there is anything before it; its timestamp is that of the event
+    /// ahead, or, of the first, of the event that comes.
     fn pass_to(&mut self, offset: u64) -> Option<Chunk> {
         let count = offset.checked_sub(self.base).filter(|count| *count > 0)?;
         self.count = count;
@@ -173,7 +177,7 @@ mod tests {
         assert_eq!(
             shape(&read),
             [
-                (4, 2, 0, 0, 0),
+                (4, 2, 5, 5, 0),
                 (6, 1, 5, 5, 1),
                 (7, 1, 5, 5, 0),
                 (8, 1, 6, 6, 1),

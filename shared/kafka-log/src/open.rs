@@ -59,14 +59,18 @@ pub(crate) async fn open<H: HttpClient + Clone + 'static, T: Host>(
         link,
         log,
         offsets: Offsets { beginning, end },
+        head: end,
         instance: None,
     };
-    let ahead = look.events_from(beginning.max(end.saturating_sub(LAST))).await?;
-    let last = ahead.last().copied();
+    let last = look.last().await?;
+    if let Some(last) = last {
+        // Marks of transactions that end the log are no events to wait for.
+        look.head = last.offset + 1;
+    }
     let (start, gap) = look.resolve(asked, last).await?;
     let instance = look.at(start).await?;
     let last = last.map_or(0, |event| event.timestamp);
-    Ok((opened(start, beginning, end, last, gap), Some(instance)))
+    Ok((opened(start, beginning, look.head, last, gap), Some(instance)))
 }
 
 fn opened(start: u64, earliest: u64, head: u64, last: Millis, gap: Option<Gap>) -> Frame {
@@ -116,15 +120,31 @@ struct Look<'l, H: HttpClient + Clone + 'static, T: Host> {
     link: &'l Link<H, T>,
     log: &'l LogName,
     offsets: Offsets,
+    /// The offset after the last event.
+    head: u64,
     instance: Option<Instance<H, T>>,
 }
 
 impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
-    /// The offset a reader starts at; `last` is an event of the last ones.
-    async fn resolve(&mut self, asked: Start, last: Option<Seen>) -> Result<(u64, Option<Gap>), Failure> {
+    /// The last event, unless it is far ahead of the end.
+    async fn last(&mut self) -> Result<Option<Seen>, Failure> {
         let Offsets { beginning, end } = self.offsets;
+        let mut from = beginning.max(end.saturating_sub(LAST));
+        let mut last = None;
+        while from < end
+            && let Some(seen) = self.events_from(from).await?.last()
+        {
+            last = Some(*seen);
+            from = seen.offset + 1;
+        }
+        Ok(last)
+    }
+
+    /// The offset a reader starts at; `last` is the last event.
+    async fn resolve(&mut self, asked: Start, last: Option<Seen>) -> Result<(u64, Option<Gap>), Failure> {
+        let beginning = self.offsets.beginning;
         Ok(match asked {
-            Start::Latest => (end, None),
+            Start::Latest => (self.head, None),
             // From 0 means from wherever it begins.
             Start::Offset(offset @ 1..) | Start::Position { offset, .. } if offset < beginning => {
                 let first = self.first().await?;
@@ -133,7 +153,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
                     gap(GapReason::Expired, first.map(|first| first.timestamp)),
                 )
             }
-            Start::Offset(offset) => (offset.clamp(beginning, end), None),
+            Start::Offset(offset) => (offset.clamp(beginning, self.head), None),
             Start::Timestamp(time) => {
                 let first = self.first().await?;
                 match first.filter(|first| time > 0 && beginning > 0 && time < first.timestamp) {
@@ -176,36 +196,23 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
         first: Option<Seen>,
         last: Option<Seen>,
     ) -> Result<At, Failure> {
-        let Offsets { beginning, end } = self.offsets;
         let mut found = At {
-            offset: end,
+            offset: self.head,
             timestamp: None,
+        };
+        let Some(last) = last.filter(|last| time <= last.timestamp) else {
+            return Ok(found);
         };
         if let Some(first) = first.filter(|first| time <= first.timestamp) {
             return Ok(first.into());
         }
-        // Most often nothing comes after the last one that was seen; a mark of a transaction may.
-        let mut newest = last;
-        while let Some(seen) = newest.filter(|seen| seen.timestamp < time) {
-            if seen.offset + 1 >= end {
-                return Ok(found);
-            }
-            let more = self.events_from(seen.offset + 1).await?;
-            if let Some(event) = more.iter().find(|event| event.timestamp >= time) {
-                return Ok((*event).into());
-            }
-            newest = more.last().copied();
-        }
-        let Some(newest) = newest else {
-            return Ok(found);
-        };
         if let Some(event) = self.by_index(time).await? {
             return Ok(event.into());
         }
         // Invariant: events before `low` are older than `time`; from `high` on is what was found, or nothing.
-        let (mut low, mut high) = (beginning, end);
+        let (mut low, mut high) = (self.offsets.beginning, self.head);
         let mut older = first.map_or(0, |first| first.timestamp);
-        let mut newer = newest.timestamp;
+        let mut newer = last.timestamp;
         for look in 0..MAX_LOOKS {
             if low >= high {
                 break;
@@ -259,8 +266,12 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
     async fn events_from(&mut self, offset: u64) -> Result<Vec<Seen>, Failure> {
         let is_last = offset.saturating_add(LAST) >= self.offsets.end;
         let wait = if is_last { WAIT_FOR_LAST } else { WAIT };
+        let is_there = self
+            .instance
+            .as_ref()
+            .is_some_and(|instance| instance.next == offset);
         let mut instance = self.at(offset).await?;
-        for _ in 0..MAX_POLLS {
+        for _ in 0..if is_last && is_there { 1 } else { MAX_POLLS } {
             let (same, records) = instance.read(wait).await?;
             if !records.is_empty() {
                 self.instance = Some(same);

@@ -173,7 +173,8 @@ fn marks_of_transactions_have_offsets_and_no_event() {
                 bridge.write_mark();
             }
             let mut reader = Reader::new(&bridge, &memory, Start::Latest);
-            assert_eq!(reader.opened().await, 6);
+            // A bounded read is done with the last event.
+            assert_eq!(reader.opened().await, 5);
             bridge.write_event(100);
             bridge.write_mark();
             assert_eq!(reader.offsets_to(7).await, [6]);
