@@ -112,6 +112,13 @@ impl Place {
         self.write_entry();
     }
 
+    /// The offsets before `next` hold no event, as some in Kafka.
+    pub(crate) fn pass_to(&mut self, next: u64) {
+        self.next = Some(next);
+        self.failures = 0;
+        self.write_entry();
+    }
+
     /// Whether `chunk` was appended after the log was opened.
     pub(crate) fn is_live(&self, chunk: &Chunk) -> bool {
         chunk.base >= self.head

@@ -364,6 +364,12 @@ impl<P: Platform> Connection<P> {
             self.isolate.metrics.gap();
             self.write(out, "gap", &gap);
         }
+        if events.is_empty() {
+            self.places.get_mut(index)?.pass_to(chunk.next());
+            self.progress.read(index, chunk.next());
+            self.passed_over += 1;
+            return Some(());
+        }
         let (mut sent, mut withheld) = (0, 0);
         for event in events.iter().filter(|event| event.offset >= next) {
             if self.progress.end().is_some() || self.progress.is_past(index, event.timestamp) {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use eventstar_event::{Envelope, Topic};
 use eventstar_log::LogName;
 use eventstar_platform_memory::{Fault, Memory};
-use eventstar_ports::{ByteStream, Clock, Registry, RegistryRequest, StreamLog};
+use eventstar_ports::{ByteStream, Clock, Registry, RegistryRequest, Sql, Statement, StreamLog};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -463,5 +463,29 @@ fn a_log_that_ends_is_followed_again_and_then_the_connection_ends() {
         );
         assert!(last.contains("\"name\":\"LogUnavailableError\""), "{last}");
         assert_eq!(open(&isolate, &memory, "/v2/stream/a", &[]).await.0.status(), 200);
+    });
+}
+
+/// They are passed without a gap; the position moves on.
+#[test]
+fn offsets_without_an_event_are_no_gap() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        append(&memory, "a", 0, 0..1).await;
+        let empty = Statement::new(
+            "INSERT INTO chunk (log, base, count, first, last, ids, lines) SELECT log, 1, 4, last, last, '', x'0A' FROM chunk",
+            vec![],
+        );
+        memory.sql().write(vec![empty]).await.unwrap();
+        append(&memory, "a", 0, 5..6).await;
+        let (_, stream) = open(&isolate, &memory, "/v2/stream/a?since=0", &[]).await;
+        let pieces: Vec<Bytes> = stream.unwrap().take(3).collect().await;
+        let text = pieces.concat();
+        let text = std::str::from_utf8(&text).unwrap();
+        assert!(!text.contains("event: gap"), "{text}");
+        assert!(
+            text.contains("\"offset\":6,") && text.contains("\"n\":5"),
+            "{text}"
+        );
     });
 }
