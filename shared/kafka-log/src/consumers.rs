@@ -40,10 +40,15 @@ impl<H: HttpClient + Clone + 'static, T: Host> Consumers<H, T> {
         Some(idle.remove(found).instance)
     }
 
-    /// Keeps an instance for the next reader.
+    /// Keeps an instance for the next reader, unless there is one at its place.
     pub(crate) fn put(&self, instance: Instance<H, T>, clock: &impl Clock) {
         let since = clock.now();
         let mut idle = self.0.borrow_mut();
+        let is_at =
+            |other: &Idle<H, T>| other.instance.next == instance.next && other.instance.log == instance.log;
+        if idle.iter().any(is_at) {
+            return;
+        }
         idle.push(Idle { instance, since });
         let too_many = idle.len().saturating_sub(MAX_IDLE);
         // The oldest come first.

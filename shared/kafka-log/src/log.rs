@@ -6,6 +6,7 @@ use std::time::Duration;
 use eventstar_kafka_rest::Proxy;
 use eventstar_log::{Chunk, Frame, LogName, Start};
 use eventstar_ports::{HttpClient, Level, PortError};
+use eventstar_stores::PolledLog;
 use futures_util::Stream;
 
 use crate::chunks::chunks;
@@ -16,8 +17,11 @@ use crate::{Host, Link, follow, open};
 /// How long a proxy is left alone that has nothing.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The topic-partitions behind a proxy. Clones share their consumer instances, one for each place that is read at, so that
-/// followers of one instance of a function that go side by side can read as one.
+/// How long a follower looks for all.
+const SHORT_WAIT: Duration = Duration::from_millis(100);
+
+/// The topic-partitions behind a proxy. Clones share their consumer instances, one for each place that is read at: with
+/// [`follow_by_polling`](eventstar_stores::follow_by_polling), followers of one instance of a function read as one.
 pub struct KafkaLog<H: HttpClient + Clone + 'static, T: Host> {
     pub(crate) link: Link<H, T>,
     consumers: Rc<Consumers<H, T>>,
@@ -29,6 +33,17 @@ impl<H: HttpClient + Clone + 'static, T: Host> Clone for KafkaLog<H, T> {
             link: self.link.clone(),
             consumers: Rc::clone(&self.consumers),
         }
+    }
+}
+
+/// For followers that share what they have read: who looks waits for a moment, so that the others do not wait long.
+impl<H: HttpClient + Clone + 'static, T: Host> PolledLog for KafkaLog<H, T> {
+    async fn open(&self, log: &LogName, start: Start) -> Result<Frame, PortError> {
+        self.open(log, start).await
+    }
+
+    async fn read(&self, log: &LogName, next: u64) -> Result<Vec<Chunk>, PortError> {
+        self.read(log, next, SHORT_WAIT).await
     }
 }
 

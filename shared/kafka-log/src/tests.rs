@@ -3,12 +3,15 @@ mod faults;
 mod starts;
 
 use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
 
 use eventstar_event::Topic;
 use eventstar_kafka_rest::Dialect;
 use eventstar_log::{Chunk, Frame, LogName, Start};
 use eventstar_platform_memory::Memory;
 use eventstar_ports::PortError;
+use eventstar_stores::{Tails, follow_by_polling};
 use futures_util::{Stream, StreamExt};
 
 use self::bridge::{Bridge, Trouble};
@@ -256,7 +259,7 @@ fn readers_that_go_side_by_side_share_an_instance() {
         let (bridge, memory) = Bridge::new(Dialect::Strimzi);
         (0..3).for_each(|n| bridge.write_event(100 + n));
         let log = KafkaLog::new(bridge.proxy(), memory.clone(), memory.clone());
-        let wait = std::time::Duration::from_millis(250);
+        let wait = Duration::from_millis(250);
         for next in [0, 3, 3, 3] {
             log.clone().read(&name(), next, wait).await.unwrap();
         }
@@ -270,4 +273,43 @@ fn readers_that_go_side_by_side_share_an_instance() {
         memory.run_background().await;
         assert_eq!(bridge.instances(), 1);
     });
+}
+
+#[test]
+fn followers_of_one_instance_read_as_one() {
+    for dialect in DIALECTS {
+        run(async {
+            let (bridge, memory) = Bridge::new(dialect);
+            (0..3).for_each(|n| bridge.write_event(100 + n));
+            let log = KafkaLog::new(bridge.proxy(), memory.clone(), memory.clone());
+            let tails: Rc<Tails> = Rc::default();
+            let mut readers: Vec<Reader> = (0..20)
+                .map(|_| Reader {
+                    frames: Box::pin(follow_by_polling(
+                        log.clone(),
+                        name(),
+                        Start::Latest,
+                        Rc::clone(&tails),
+                        memory.clone(),
+                        Duration::from_millis(250),
+                    )),
+                })
+                .collect();
+            for reader in &mut readers {
+                assert_eq!(reader.opened().await, 3);
+            }
+            for end in 4..10 {
+                bridge.write_event(200);
+                bridge.take_requests();
+                for reader in &mut readers {
+                    assert_eq!(reader.offsets_to(end).await, [end - 1]);
+                }
+                let polls = bridge.take_requests().len();
+                assert!(polls <= 3, "{polls}");
+            }
+            // What the others needed to find the end is gone.
+            memory.run_background().await;
+            assert_eq!(bridge.instances(), 1);
+        });
+    }
 }

@@ -26,7 +26,7 @@ pub use log::{SqlLog, retry_window};
 pub use metrics::{SqlMetrics, metrics_object};
 pub use object::{LogObject, registry_object};
 pub use outbox::{OutboxMessage, SqlOutbox};
-pub use poll::follow_by_polling;
+pub use poll::{PolledLog, follow_by_polling};
 pub use registry::{SqlRegistry, page_title};
 pub use schemas::{LatestChecks, SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};
 pub use settings::{bad_entries, bad_number, bad_proxies, bad_setting, bad_settings};

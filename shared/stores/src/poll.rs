@@ -14,10 +14,29 @@ use crate::{HEARTBEAT, SqlLog, Tails};
 /// Bytes read from the log at once.
 pub(crate) const READ_BYTES: usize = 256 * 1024;
 
+/// What can be followed by polling it.
+pub trait PolledLog {
+    /// Resolves where a reader starts: a [`Frame::Opened`].
+    async fn open(&self, log: &LogName, start: Start) -> Result<Frame, PortError>;
+
+    /// What comes from the offset `next` on, for now: the chunk that holds it and some more; nothing at the end.
+    async fn read(&self, log: &LogName, next: u64) -> Result<Vec<Chunk>, PortError>;
+}
+
+impl<S: Sql> PolledLog for SqlLog<S> {
+    async fn open(&self, log: &LogName, start: Start) -> Result<Frame, PortError> {
+        self.open(log, start).await
+    }
+
+    async fn read(&self, log: &LogName, next: u64) -> Result<Vec<Chunk>, PortError> {
+        self.read(log, next, READ_BYTES).await
+    }
+}
+
 /// The frames of a follower that looks for new events each `interval`; ends after an error. All followers of an instance
 /// have the same `tails`, and read each log as often as one would.
-pub fn follow_by_polling<S: Sql + 'static, T: Timer + Clock + 'static>(
-    log: SqlLog<S>,
+pub fn follow_by_polling<L: PolledLog + 'static, T: Timer + Clock + 'static>(
+    log: L,
     name: LogName,
     start: Start,
     tails: Rc<Tails>,
@@ -38,8 +57,8 @@ pub fn follow_by_polling<S: Sql + 'static, T: Timer + Clock + 'static>(
     })
 }
 
-struct Follower<S, T> {
-    log: SqlLog<S>,
+struct Follower<L, T> {
+    log: L,
     name: LogName,
     tails: Rc<Tails>,
     host: T,
@@ -62,7 +81,7 @@ struct Place {
     idle: Duration,
 }
 
-impl<S: Sql, T: Timer + Clock> Follower<S, T> {
+impl<L: PolledLog, T: Timer + Clock> Follower<L, T> {
     async fn next_frame(&mut self) -> Option<Result<Frame, PortError>> {
         let (frame, state) = match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => return None,
@@ -122,7 +141,7 @@ impl<S: Sql, T: Timer + Clock> Follower<S, T> {
 
     async fn look(&self, next: u64) -> Result<Vec<Chunk>, PortError> {
         let _looking = self.tails.look(&self.name, next, self.host.now());
-        let chunks = self.log.read(&self.name, next, READ_BYTES).await?;
+        let chunks = self.log.read(&self.name, next).await?;
         self.tails.add(&self.name, &chunks);
         Ok(chunks)
     }

@@ -12,7 +12,7 @@ use eventstar_log::{Chunk, LogName};
 
 use crate::poll::READ_BYTES;
 
-/// Bytes kept of one log: some followers are a little behind the others.
+/// Bytes kept of one log, what a chunk takes besides its lines included: some followers are a little behind the others.
 const TAIL_BYTES: usize = 1024 * 1024;
 
 /// Logs of which something is kept. What is beyond is read by each follower for itself.
@@ -137,7 +137,7 @@ impl Tail {
         }
         for chunk in chunks {
             if !follows || chunk.base >= self.next {
-                self.bytes += chunk.lines.len();
+                self.bytes += kept_bytes(chunk);
                 self.chunks.push_back(chunk.clone());
             }
         }
@@ -146,9 +146,14 @@ impl Tail {
             && self.chunks.len() > 1
             && let Some(oldest) = self.chunks.pop_front()
         {
-            self.bytes -= oldest.lines.len();
+            self.bytes -= kept_bytes(&oldest);
         }
     }
+}
+
+/// What a chunk takes here: one of Kafka's may have no lines.
+fn kept_bytes(chunk: &Chunk) -> usize {
+    chunk.lines.len() + size_of::<Chunk>()
 }
 
 /// As long as this is there, others wait.

@@ -303,3 +303,23 @@ fn what_is_kept_is_bounded_by_bytes_and_by_logs() {
     }
     assert_eq!(tails.0.borrow().len(), MAX_TAILS);
 }
+
+/// In Kafka, offsets may hold no events.
+#[test]
+fn chunks_without_lines_are_not_kept_without_end() {
+    let tails = Tails::default();
+    let log = name("x");
+    drop(tails.look(&log, 0, 0));
+    for base in 0..100_000 {
+        let chunk = Chunk {
+            base,
+            count: 1,
+            first: 0,
+            last: 0,
+            lines: Bytes::new(),
+        };
+        tails.add(&log, &[chunk]);
+    }
+    let kept = tails.0.borrow()[&log].chunks.len();
+    assert!((1000..50_000).contains(&kept), "{kept}");
+}
