@@ -1,5 +1,6 @@
 //! Publishing, as an administrator does.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -9,6 +10,10 @@ use crate::instance::Instance;
 
 /// How long a published change may take until every function acts on it.
 pub const IN_FORCE: Duration = Duration::from_secs(60);
+
+/// How long an instance of a function that was asked for a stream before it was there does not look for it again; requests
+/// come to any instance.
+const UNKNOWN: Duration = Duration::from_secs(1);
 
 /// The path of the published stream config.
 pub const STREAM_CONFIGS: &str = "/admin/v1/stream-configs";
@@ -53,6 +58,16 @@ pub fn add_streams(instance: &Instance, added: &Value) -> u64 {
     }
 }
 
+/// The same, and returns when every instance of every function knows them: whoever posts to them or reads them, is answered.
+///
+/// # Panics
+/// When they are refused.
+pub fn add_known_streams(instance: &Instance, added: &Value) -> u64 {
+    let version = add_streams(instance, added);
+    thread::sleep(UNKNOWN);
+    version
+}
+
 /// Repeats `attempt` until it says that the change is in force.
 ///
 /// # Panics
@@ -71,6 +86,6 @@ pub fn comes_true_within(patience: Duration, what: &str, mut attempt: impl FnMut
     let deadline = Instant::now() + patience;
     while !attempt() {
         assert!(Instant::now() < deadline, "{what}: not so after {patience:?}");
-        std::thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use eventstar_tests::admin::{add_streams, comes_into_force};
+use eventstar_tests::admin::add_known_streams;
 use eventstar_tests::events::{PrivateStream, array};
 use eventstar_tests::random::fresh_uuid;
 use eventstar_tests::sse::Events;
@@ -12,20 +12,14 @@ use serde_json::{Value, json};
 /// Longer than it may take until an event expires that is kept for a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a reader of a new stream may be told that it is unknown: for so long an instance of the relay does not look again.
-const UNKNOWN_TO_READERS: Duration = Duration::from_secs(1);
-
-/// A new stream with this retention, to which one event was posted, and which readers can read.
+/// A new stream with this retention, to which one event was posted.
 fn stream(instance: &Instance, retention: &Value) -> PrivateStream {
     let stream = PrivateStream {
         name: format!("retention.{}", fresh_uuid()),
     };
     let settings = json!({"schema_title": "job/run", "retention": retention});
-    add_streams(instance, &json!({&stream.name: settings}));
-    comes_into_force("the stream", || {
-        instance.post(stream.event(&fresh_uuid())).status == 201
-    });
-    std::thread::sleep(UNKNOWN_TO_READERS);
+    add_known_streams(instance, &json!({&stream.name: settings}));
+    instance.produce(&[stream.event(&fresh_uuid())]);
     stream
 }
 
