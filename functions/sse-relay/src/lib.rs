@@ -10,6 +10,7 @@
 //! On a shared origin this function also answers what no other one does.
 
 mod bounds;
+mod compress;
 mod end;
 mod fields;
 mod filter;
@@ -32,14 +33,16 @@ use eventstar_http_api::{
 };
 use eventstar_ports::{Body, Config, Level, Platform, PortError};
 use eventstar_stores::{ConfigCache, bad_settings};
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
+};
 use http::{Method, StatusCode};
 
 use crate::metrics::Metrics;
 use crate::prepared::PreparedChunks;
 use crate::redact::RedactedPages;
 use crate::refusal::Refusal;
-use crate::relay::Format;
+use crate::relay::{Form, Format};
 use crate::select::Selected;
 use crate::wanted::Wanted;
 
@@ -73,6 +76,7 @@ impl Isolate {
                 .into_iter()
                 .chain(end::bad_settings(platform))
                 .chain(slot::bad_settings(platform))
+                .chain(compress::bad_settings(platform))
             {
                 platform.log(Level::Error, &problem);
             }
@@ -123,12 +127,19 @@ async fn stream<P: Platform>(
     } else {
         Format::Sse
     };
+    let is_compressed = compress::is_wanted(&platform, request.headers());
     let mut response = match *request.method() {
         Method::HEAD => Response::default(),
         _ => match slot::take(&platform, isolate, request).await {
-            Ok(slot) => Response::new(Body::Stream(relay::relay(
-                platform, isolate, pages, selected, wanted, slot, format,
-            ))),
+            Ok(slot) => {
+                let form = Form {
+                    format,
+                    is_compressed,
+                };
+                Response::new(Body::Stream(relay::relay(
+                    platform, isolate, pages, selected, wanted, slot, form,
+                )))
+            }
             Err(refusal) => return refused(isolate, &platform, request, &refusal),
         },
     };
@@ -140,6 +151,10 @@ async fn stream<P: Platform>(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if is_compressed {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+    }
     // Proxies that buffer would hold events back.
     headers.insert(
         HeaderName::from_static("x-accel-buffering"),

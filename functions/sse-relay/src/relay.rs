@@ -15,7 +15,6 @@ use futures_util::future::{Either, join_all, select};
 use futures_util::stream::{LocalBoxStream, SelectAll};
 use futures_util::{FutureExt, StreamExt};
 
-use crate::Isolate;
 use crate::bounds::Progress;
 use crate::end::{self, End, Limits};
 use crate::metrics::Connected;
@@ -24,6 +23,7 @@ use crate::redact::RedactedPages;
 use crate::select::Selected;
 use crate::slot::HeldSlot;
 use crate::wanted::Wanted;
+use crate::{Isolate, compress};
 
 /// How often a connection without events gets a comment.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -46,6 +46,14 @@ const MAX_PIECE_BYTES: usize = 64 * 1024;
 pub(crate) enum Format {
     Sse,
     Ndjson,
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form {
+    pub(crate) format: Format,
+    /// Whether it is compressed with gzip.
+    pub(crate) is_compressed: bool,
 }
 
 type Tagged = (usize, Option<Result<Frame, PortError>>);
@@ -91,7 +99,7 @@ pub(crate) fn relay<P: Platform>(
     selected: Vec<Selected>,
     wanted: Wanted,
     slot: Option<HeldSlot<P>>,
-    format: Format,
+    form: Form,
 ) -> ByteStream {
     let places: Vec<Place> = selected
         .into_iter()
@@ -104,7 +112,7 @@ pub(crate) fn relay<P: Platform>(
         pages,
         wanted,
         progress,
-        format,
+        format: form.format,
         passed_over: 0,
         frames: SelectAll::new(),
         held: VecDeque::new(),
@@ -112,19 +120,24 @@ pub(crate) fn relay<P: Platform>(
         due: None,
         heartbeat: Box::pin(platform.sleep(wait)),
         quiet: true,
-        limits: Limits::of(&platform),
+        limits: Limits::of(&platform, form.is_compressed),
         connected: Connected::new(&platform, isolate, &places),
         slot,
         state: State::Unopened,
         places,
         platform,
     };
-    futures_util::stream::unfold(connection, |mut connection| async move {
+    let pieces = futures_util::stream::unfold(connection, |mut connection| async move {
         let piece = connection.next_piece().await?;
         connection.limits.sent(connection.platform.now(), piece.len());
         Some((piece, connection))
     })
-    .boxed_local()
+    .boxed_local();
+    if form.is_compressed {
+        compress::gzip(pieces)
+    } else {
+        pieces
+    }
 }
 
 /// The frames of a log, tagged; `None` tells that the log's owner went.

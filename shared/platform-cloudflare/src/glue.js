@@ -12,6 +12,8 @@ export async function serve(request, env, context, limit, answer) {
   let length = NaN;
   let text = `${request.method}\n${request.url}`;
   request.headers.forEach((value, name) => {
+    // Cloudflare puts what it takes itself in place of what the client takes.
+    if (name === "accept-encoding") value = request.cf?.clientAcceptEncoding ?? "";
     text += `\n${name}\n${value}`;
     if (name === "content-length") length = Number(value);
   });

@@ -296,3 +296,27 @@ fn an_isolate_reports_at_most_every_fifteen_seconds() {
         assert!(reports > 1, "{reports}");
     });
 }
+
+#[test]
+fn a_stream_is_compressed_for_clients_that_take_it_where_that_is_set() {
+    run(async {
+        for (setting, accepted, encoding) in [
+            ("gzip", "gzip, br", Some("gzip")),
+            ("gzip", "br", None),
+            ("", "gzip", None),
+        ] {
+            let (isolate, memory) = world("*").await;
+            let memory = memory.with("COMPRESS_STREAMS", setting);
+            let headers = [("accept-encoding", accepted)];
+            let (response, stream) = open(&isolate, &memory, "/v2/stream/a", &headers).await;
+            let found = response.headers().get("content-encoding");
+            assert_eq!(
+                found.and_then(|value| value.to_str().ok()),
+                encoding,
+                "{setting} {accepted}"
+            );
+            let first = stream.unwrap().next().await.unwrap();
+            assert_eq!(first == ":ok\n\n", encoding.is_none(), "{setting} {accepted}");
+        }
+    });
+}
