@@ -1,4 +1,4 @@
-//! Readers that ask for little.
+//! Readers that ask for little, or behave badly.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use eventstar_tests::dev::StateDir;
 use eventstar_tests::events::PrivateStream;
 use eventstar_tests::random::fresh_uuid;
-use eventstar_tests::{Dev, Events, Request};
+use eventstar_tests::{Dev, Events, Instance, Request};
 use flate2::write::GzDecoder;
 
 /// Longer than a busy host may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Connections of each bad kind at a time.
+const MANY: usize = 30;
 
 #[test]
 fn a_compressed_stream_can_be_read_as_it_comes() {
@@ -41,4 +44,48 @@ fn a_compressed_stream_can_be_read_as_it_comes() {
     }
     let mut plain = Events::open(&dev.instance.origin, &stream.from_the_beginning());
     assert_eq!(plain.take(3).len(), 3, "who asks for no compression gets none");
+}
+
+#[test]
+fn readers_that_never_read_hold_nobody_up() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("unread");
+    for _ in 0..5 {
+        let batch: Vec<String> = (0..10)
+            .map(|_| stream.event_of_size(&fresh_uuid(), 100_000))
+            .collect();
+        instance.produce(&batch);
+    }
+    let idle: Vec<_> = (0..MANY)
+        .map(|_| {
+            instance
+                .origin
+                .open(&Request::get(&stream.from_the_beginning()))
+                .expect("a stream")
+        })
+        .collect();
+    let last = fresh_uuid();
+    instance.produce(&[stream.event(&last)]);
+    let mut reader = Events::open(&instance.origin, &stream.from_the_beginning());
+    assert_eq!(reader.up_to(&last).len(), 51);
+    drop(idle);
+}
+
+#[test]
+fn requests_that_never_end_hold_nobody_up() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("half");
+    let open: Vec<_> = (0..MANY)
+        .map(|_| {
+            let mut raw = instance.origin.raw().expect("a connection");
+            raw.send(format!("GET {} HTTP/1.1\r\nhost: half", stream.live()))
+                .expect("a socket");
+            raw
+        })
+        .collect();
+    let mut reader = Events::open(&instance.origin, &stream.live());
+    let id = fresh_uuid();
+    instance.produce(&[stream.event(&id)]);
+    assert_eq!(reader.next_event().meta_id(), id);
+    drop(open);
 }
