@@ -16,12 +16,15 @@ fn fresh_ids(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn twenty_reconnects_while_posting_lose_and_repeat_nothing() {
-    const RECONNECTS: usize = 20;
-    const EVENTS_EACH: usize = 25;
+fn a_hundred_random_disconnects_while_posting_lose_and_repeat_nothing() {
+    const DISCONNECTS: usize = 100;
     let instance = Instance::from_env();
     let stream = PrivateStream::new("resume");
-    let sent = fresh_ids(RECONNECTS * EVENTS_EACH);
+    let mut random = Seeded::new(11);
+    let takes: Vec<usize> = (0..DISCONNECTS)
+        .map(|_| usize::try_from(random.between(1, 12)).unwrap())
+        .collect();
+    let sent = fresh_ids(takes.iter().sum());
     let seen = thread::scope(|scope| {
         scope.spawn(|| {
             let mut random = Seeded::new(7);
@@ -35,8 +38,8 @@ fn twenty_reconnects_while_posting_lose_and_repeat_nothing() {
         });
         let mut seen = Vec::new();
         let mut events = Events::open(&instance.origin, &stream.from_the_beginning());
-        for _ in 0..RECONNECTS {
-            seen.extend(ids(&events.take(EVENTS_EACH)));
+        for take in takes {
+            seen.extend(ids(&events.take(take)));
             let last_id = events.last_id().expect("an id").to_owned();
             events = Events::resume(&instance.origin, &stream.live(), &last_id);
         }
