@@ -36,6 +36,8 @@ pub struct PublishedSchemas {
     pub published: u64,
     /// How many were there already.
     pub unchanged: u64,
+    /// Whether some are not in edge KV yet; any later request of an administrator puts them there.
+    pub is_kv_behind: bool,
 }
 
 /// What publishing schemas would do.
@@ -128,6 +130,7 @@ impl Admin {
             let answer = self.put_schemas(&url, batch)?;
             sum.published += number(&answer, "published");
             sum.unchanged += number(&answer, "unchanged");
+            sum.is_kv_behind = answer.get("in_kv") == Some(&Value::Bool(false));
             done += batch.len();
             progress(done);
         }

@@ -18,6 +18,8 @@ pub(crate) struct State {
     pub(crate) requests: Vec<String>,
     /// How many more requests are answered; all when `None`.
     pub(crate) answers_left: Option<usize>,
+    /// Whether schemas are published without edge KV having them.
+    pub(crate) is_kv_behind: bool,
 }
 
 /// Starts one; it ends with the test.
@@ -149,6 +151,6 @@ fn schemas(state: &mut State, query: &str, body: &str) -> Value {
     }
     match query {
         "dry_run=true" => json!({"new": new, "unchanged": unchanged, "conflicting": conflicting}),
-        _ => json!({"published": new.len(), "unchanged": unchanged}),
+        _ => json!({"published": new.len(), "unchanged": unchanged, "in_kv": !state.is_kv_behind}),
     }
 }

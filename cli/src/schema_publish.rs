@@ -94,6 +94,12 @@ impl SchemaPublish {
             Ok(sum) => {
                 let unchanged = plan.unchanged as u64 + sum.unchanged;
                 writeln!(out, "{name}: {} published, {unchanged} unchanged", sum.published)?;
+                if sum.is_kv_behind {
+                    writeln!(
+                        log,
+                        "warning: the edge's key-value store does not have all of them yet; run the command again in a moment"
+                    )?;
+                }
                 Ok(())
             }
             Err(error) => Err(error.context(format!(
@@ -193,6 +199,17 @@ mod tests {
             4,
             "nothing new, nothing sent"
         );
+    }
+
+    #[test]
+    fn a_publish_that_has_not_reached_the_edge_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, state) = fake::start();
+        repository(dir.path(), 1);
+        state.lock().unwrap().is_kv_behind = true;
+        let (done, log) = run(&target, dir.path(), false);
+        assert!(done.unwrap().contains("1 published"));
+        assert!(log.contains("warning: the edge's key-value store"), "{log}");
     }
 
     #[test]
