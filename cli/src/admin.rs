@@ -265,7 +265,11 @@ impl Admin {
     /// Delivers some of what waits for its delivery, on a host that does not do it by itself.
     pub fn drain(&self) -> Result<()> {
         let url = format!("{}/admin/v1/drain", self.base);
-        let answer = self.agent.post(&url).header("authorization", self.bearer()).send_empty();
+        let answer = self
+            .agent
+            .post(&url)
+            .header("authorization", self.bearer())
+            .send_empty();
         let mut answer = answer.with_context(|| format!("{url} cannot be reached"))?;
         match answer.status() {
             StatusCode::OK => Ok(()),

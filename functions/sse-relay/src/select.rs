@@ -147,7 +147,7 @@ pub(crate) fn topics_of(configs: &Configs, stream: &str) -> Option<Topics> {
         key: config.key.clone(),
         topics: topics.ok().filter(|topics| !topics.is_empty())?,
         partitions: config.partitions,
-        epoch: config.log_epoch,
+        epoch: config.read_epoch(),
     })
 }
 

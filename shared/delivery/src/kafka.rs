@@ -45,14 +45,14 @@ pub fn kafka_proxy(config: &impl Config) -> Result<Option<Proxy>, String> {
         .map_err(|error| format!("the settings KAFKA_REST_URL and KAFKA_REST_AUTHORIZATION: {error}"))
 }
 
-/// The proxy to produce to; without one, why there is none.
+/// The proxy of a stream that is in Kafka.
 ///
 /// # Errors
 /// What is to be set or corrected.
-pub(crate) fn configured(config: &impl Config) -> Result<Proxy, PortError> {
+pub fn required_kafka_proxy(config: &impl Config) -> Result<Proxy, PortError> {
     let reason = match kafka_proxy(config) {
         Ok(Some(proxy)) => return Ok(proxy),
-        Ok(None) => "the stream has the sink kafka, but KAFKA_REST_URL is not set".to_owned(),
+        Ok(None) => "the stream is in Kafka, but KAFKA_REST_URL is not set".to_owned(),
         Err(reason) => reason,
     };
     Err(PortError::unavailable(PORT, reason))
@@ -64,7 +64,7 @@ pub struct KafkaSink<'p, P>(pub &'p P);
 
 impl<P: Platform> EventSink for KafkaSink<'_, P> {
     async fn write(&self, batches: &[Batch<'_>]) -> Vec<Vec<Written>> {
-        let proxy = match configured(self.0) {
+        let proxy = match required_kafka_proxy(self.0) {
             Ok(proxy) => proxy,
             Err(error) => {
                 return batches

@@ -11,6 +11,6 @@ mod sink;
 
 pub use dead::{DEAD_LETTER_TOPIC, DeadLetter, dead_letters, fingerprint};
 pub use deliver::{Delivered, MAX_ATTEMPTS, deliver, retry_after};
-pub use kafka::{KafkaSink, kafka_proxy};
+pub use kafka::{KafkaSink, kafka_proxy, required_kafka_proxy};
 pub use message::{MAX_MESSAGE_BYTES, MessageError, Packed, QueueMessage, pack};
 pub use sink::{Batch, EventSink, LogSink, Written, is_final, write, write_through};

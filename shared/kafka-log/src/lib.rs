@@ -13,6 +13,7 @@ mod follow;
 mod instance;
 mod log;
 mod open;
+mod readers;
 
 use std::rc::Rc;
 
@@ -20,6 +21,7 @@ use eventstar_kafka_rest::Proxy;
 use eventstar_ports::{Background, Clock, Diagnostics, Ids, Timer};
 
 pub use log::KafkaLog;
+pub use readers::KafkaReaders;
 
 /// What a reader needs of its host besides requests to other servers.
 pub trait Host: Clock + Timer + Ids + Diagnostics + Background + Clone + 'static {}

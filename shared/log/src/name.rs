@@ -18,6 +18,15 @@ pub struct LogName {
 }
 
 impl LogName {
+    /// The epoch of topic-partitions that Kafka keeps, whose offsets are Kafka's; no log of ours has it.
+    pub const KAFKA_EPOCH: u32 = u32::MAX;
+
+    /// Whether Kafka keeps it.
+    #[must_use]
+    pub fn is_in_kafka(&self) -> bool {
+        self.epoch == Self::KAFKA_EPOCH
+    }
+
     /// Reads what `Display` writes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

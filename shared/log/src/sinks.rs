@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// What keeps events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sink {
     /// The stream log.
+    #[default]
     Log,
     /// Kafka, through a REST proxy.
     Kafka,

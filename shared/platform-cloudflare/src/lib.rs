@@ -91,8 +91,17 @@ impl Cloudflare {
         Self::new(env, Host::object(state))
     }
 
+    /// The platform of a Durable Object, for what it does for all requests together.
+    #[must_use]
+    pub fn of_object(env: Env, state: &Rc<State>) -> Self {
+        Self::with(Scope::of_many(env), Host::object(state))
+    }
+
     pub(crate) fn new(env: Env, host: Host) -> Self {
-        let scope = Scope::new(env);
+        Self::with(Scope::new(env), host)
+    }
+
+    fn with(scope: Scope, host: Host) -> Self {
         Self {
             host,
             kv: EdgeKv(scope.clone()),

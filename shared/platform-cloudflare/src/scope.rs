@@ -31,6 +31,14 @@ impl Scope {
         }))
     }
 
+    /// The same, for work of which no request knows the end: its subrequests are those of many.
+    pub(crate) fn of_many(env: Env) -> Self {
+        Self(Rc::new(Shared {
+            env,
+            subrequests: Subrequests(Cell::new(u32::MAX)),
+        }))
+    }
+
     pub(crate) fn env(&self) -> &Env {
         &self.0.env
     }

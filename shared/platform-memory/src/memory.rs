@@ -12,6 +12,7 @@ use bytes::Bytes;
 use eventstar_delivery::{Delivered, deliver};
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
+use eventstar_kafka_log::KafkaReaders;
 use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_ports::{
     Background, Clock, Config, Diagnostics, Drained, Ids, KeyValue, KeyValueWrite, Leases, Level, Metrics,
@@ -54,6 +55,7 @@ struct Inner {
     calls: Cell<u64>,
     sql: MemorySql,
     tails: Rc<Tails>,
+    kafka: KafkaReaders<Memory>,
     queue: RefCell<Vec<Bytes>>,
     settings: RefCell<HashMap<String, String>>,
     lines: RefCell<Vec<String>>,
@@ -351,6 +353,9 @@ impl StreamLog for Memory {
     }
 
     fn follow(&self, log: &LogName, start: Start) -> Self::Follow {
+        if log.is_in_kafka() {
+            return self.0.kafka.follow(self, log, start);
+        }
         let stream = SqlLog::new(self.sql());
         Box::pin(follow_by_polling(
             stream,

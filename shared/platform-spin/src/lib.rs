@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
+use eventstar_kafka_log::KafkaReaders;
 use eventstar_log::{Appended, Frame, LogName, Retention, Start};
 use eventstar_ports::{
     Background, Clock, Config, Diagnostics, Ids, Leases, Level, Metrics, Platform, PortError, Published,
@@ -189,6 +190,10 @@ impl StreamLog for SpinLog {
     }
 
     fn follow(&self, log: &LogName, start: Start) -> Self::Follow {
+        if log.is_in_kafka() {
+            let platform = Spin::with(Rc::clone(&self.settings));
+            return KAFKA.with(|kafka| kafka.follow(&platform, log, start));
+        }
         Box::pin(follow_by_polling(
             SqlLog::new(SpinSql),
             log.clone(),
@@ -235,6 +240,8 @@ impl Leases for SpinLeases {
 thread_local! {
     /// What the followers of this instance have read.
     static TAILS: Rc<Tails> = Rc::default();
+    /// The same, of Kafka.
+    static KAFKA: KafkaReaders<Spin> = KafkaReaders::default();
 }
 
 /// Time alone, for what outlives the request's platform.

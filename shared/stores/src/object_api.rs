@@ -97,6 +97,19 @@ pub fn frames(pieces: impl Stream<Item = Bytes> + Unpin) -> impl Stream<Item = R
     })
 }
 
+/// The log that a request of a follower names, and where it starts; `None` for every other request.
+#[must_use]
+pub fn parse_follow(request: &Request<Bytes>) -> Option<(LogName, Start)> {
+    let path = request.uri().path().trim_start_matches('/');
+    let name = LogName::parse(path.strip_suffix("/follow")?)?;
+    let start = request
+        .uri()
+        .query()?
+        .strip_prefix("start=")
+        .and_then(parse_start)?;
+    Some((name, start))
+}
+
 /// Reads what [`follow_request`] wrote.
 pub(crate) fn parse_start(text: &str) -> Option<Start> {
     match text.split_once(':') {

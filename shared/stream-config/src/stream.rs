@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use eventstar_event::SchemaUri;
-use eventstar_log::{Policy, Retention, Sink, Sinks};
+use eventstar_log::{LogName, Policy, Retention, Sink, Sinks};
 use serde_json::{Map, Value};
 
 /// What an answer of 201 waits for.
@@ -32,6 +32,8 @@ pub struct Stream {
     pub accept: Accept,
     /// The sinks that keep its events.
     pub sinks: Sinks,
+    /// Which of the sinks its readers read; another producer's topic in Kafka can be read, too.
+    pub read_from: Sink,
     /// How many partitions each topic has; at least 1.
     pub partitions: u32,
     /// The epoch of the topics' logs.
@@ -64,6 +66,15 @@ pub const MAX_PARTITIONS: u32 = 64;
 const MAX_RETENTION_MS: i64 = 3_155_760_000_000;
 
 impl Stream {
+    /// The epoch of the logs that its readers read.
+    #[must_use]
+    pub fn read_epoch(&self) -> u32 {
+        match self.read_from {
+            Sink::Log => self.log_epoch,
+            Sink::Kafka => LogName::KAFKA_EPOCH,
+        }
+    }
+
     /// Reads checked, merged settings; `topics` must be computed already.
     #[must_use]
     pub fn from_settings(settings: &Map<String, Value>, topics: Vec<String>) -> Self {
@@ -88,6 +99,12 @@ impl Stream {
                 Some("queue") => Accept::Queue,
                 Some("kafka") => Accept::Kafka,
                 _ => Accept::Log,
+            },
+            read_from: match text("read_from") {
+                Some("kafka") => Sink::Kafka,
+                Some("log") => Sink::Log,
+                _ if sinks(settings).has(Sink::Log) => Sink::Log,
+                _ => Sink::Kafka,
             },
             sinks: sinks(settings),
             partitions: number("partitions").unwrap_or(1).clamp(1, MAX_PARTITIONS),
@@ -226,10 +243,11 @@ pub(crate) fn check(settings: &Map<String, Value>) -> Result<(), (String, String
     }) {
         return wrong("/partitions", &format!("a number from 1 to {MAX_PARTITIONS}"));
     }
-    if settings
-        .get("log_epoch")
-        .is_some_and(|value| value.as_u64().is_none_or(|n| n > u64::from(u32::MAX)))
-    {
+    if settings.get("log_epoch").is_some_and(|value| {
+        value
+            .as_u64()
+            .is_none_or(|n| n >= u64::from(LogName::KAFKA_EPOCH))
+    }) {
         return wrong("/log_epoch", "a number from 0");
     }
     check_retention(settings.get("retention"))?;
@@ -305,6 +323,10 @@ fn check_sinks(settings: &Map<String, Value>) -> Result<(), (String, String)> {
     let policy = settings.get("sink_policy").filter(|policy| !policy.is_null());
     if policy.is_some_and(|policy| Policy::ALL.iter().all(|known| policy != known.name())) {
         return wrong("/sink_policy", "\"all\", \"first\" or \"fallback\"");
+    }
+    let read_from = settings.get("read_from").filter(|sink| !sink.is_null());
+    if read_from.is_some_and(|sink| Sink::ALL.iter().all(|known| sink != known.name())) {
+        return wrong("/read_from", "\"log\" or \"kafka\"");
     }
     if settings.get("accept").is_some_and(|accept| accept == "kafka") && !sinks(settings).has(Sink::Kafka) {
         return wrong(
@@ -388,6 +410,7 @@ mod tests {
                 "both": {"sinks": ["kafka", "log"], "accept": "kafka"},
                 "kafka": {"sinks": ["kafka"], "sink_policy": "first"},
                 "log": {"sink_policy": null},
+                "read": {"sinks": ["log", "kafka"], "read_from": "kafka"},
             },
         }))
         .unwrap();
@@ -397,6 +420,11 @@ mod tests {
         assert_eq!(configs.stream("both").unwrap().accept, Accept::Kafka);
         assert_eq!(sinks("kafka").policy, Policy::First);
         assert_eq!(sinks("log"), Sinks::default());
+        let read_epoch = |stream: &str| configs.stream(stream).unwrap().read_epoch();
+        assert_eq!(
+            ["both", "kafka", "log", "read"].map(read_epoch),
+            [0, u32::MAX, 0, u32::MAX]
+        );
     }
 
     #[test]
