@@ -15,8 +15,11 @@ use crate::{Host, KafkaLog};
 /// How long a poll waits. A thread of the proxy waits, too, and the end of a stream is noticed in between.
 const WAIT: Duration = Duration::from_secs(5);
 
-/// How long more is gathered after a poll brought something: a busy topic is polled at most so often.
+/// How long more is gathered after a poll brought a few events: a busy topic is polled at most so often.
 const GATHER: Duration = Duration::from_millis(50);
+
+/// Events of a poll after which the next one is not waited for: Kafka's consumer has at most 500 (`max.poll.records`).
+const MANY: u64 = 200;
 
 /// Failures in a row after which a follower ends: after about a minute.
 const MAX_FAILURES: u32 = 8;
@@ -60,8 +63,8 @@ enum State {
         next: u64,
         /// Chunks that were read and not yet sent.
         ready: VecDeque<Chunk>,
-        /// Whether the last poll brought something.
-        is_busy: bool,
+        /// Whether the last poll brought a few events.
+        came_few: bool,
     },
     Ended,
 }
@@ -96,12 +99,16 @@ impl<H: HttpClient + Clone + 'static, T: Host> Follower<H, T> {
                     self.state = State::Reading {
                         next: start,
                         ready: VecDeque::new(),
-                        is_busy: false,
+                        came_few: false,
                     };
                 }
                 Some(opened.map(Some))
             }
-            State::Reading { next, ready, is_busy } => {
+            State::Reading {
+                next,
+                ready,
+                came_few,
+            } => {
                 if let Some(chunk) = ready.pop_front() {
                     *next = chunk.next();
                     return Some(Ok(Some(Frame::Chunk(chunk))));
@@ -110,13 +117,14 @@ impl<H: HttpClient + Clone + 'static, T: Host> Follower<H, T> {
                 if u128::from(quiet) >= HEARTBEAT.as_millis() {
                     return Some(Ok(Some(Frame::Heartbeat)));
                 }
-                if std::mem::take(is_busy) {
+                if std::mem::take(came_few) {
                     host.sleep(GATHER).await;
                 }
                 let read = self.log.try_read(&self.name, *next, WAIT).await;
                 Some(read.map(|chunks| {
                     self.failures = 0;
-                    *is_busy = !chunks.is_empty();
+                    let count = chunks.iter().map(|chunk| chunk.count).sum();
+                    *came_few = (1..MANY).contains(&count);
                     *ready = chunks.into();
                     None
                 }))

@@ -6,6 +6,11 @@
 //!
 //! What Kafka has differently: offsets have gaps, which are chunks without lines; the timestamps of a topic may run backwards,
 //! where producers set them; there are no epochs. A log's offsets are Kafka's own.
+//!
+//! What the proxy needs: to be one process, or to be reached through a gateway that sends `/consumers/{group}` to the same one
+//! each time; at Strimzi's bridge, `http.timeoutSeconds`, after which it forgets the instances of readers that went without
+//! a word (not less than 60), and `bridge.executor.pool.size` for each partition that is read and some more, as a poll holds a
+//! thread for up to five seconds. Rights: to read the topics, and consumer groups that begin with `eventstar-relay-`.
 
 mod chunks;
 mod consumers;

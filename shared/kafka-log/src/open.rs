@@ -154,6 +154,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
                 )
             }
             Start::Offset(offset) => (offset.clamp(beginning, self.head), None),
+            Start::Timestamp(time) if last.is_some_and(|last| last.timestamp < time) => (self.head, None),
             Start::Timestamp(time) => {
                 let first = self.first().await?;
                 match first.filter(|first| time > 0 && beginning > 0 && time < first.timestamp) {
@@ -200,8 +201,10 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
             offset: self.head,
             timestamp: None,
         };
-        let Some(last) = last.filter(|last| time <= last.timestamp) else {
-            return Ok(found);
+        let mut newer = match last {
+            Some(last) if last.timestamp < time => return Ok(found),
+            Some(last) => last.timestamp,
+            None => time,
         };
         if let Some(first) = first.filter(|first| time <= first.timestamp) {
             return Ok(first.into());
@@ -212,7 +215,6 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
         // Invariant: events before `low` are older than `time`; from `high` on is what was found, or nothing.
         let (mut low, mut high) = (self.offsets.beginning, self.head);
         let mut older = first.map_or(0, |first| first.timestamp);
-        let mut newer = last.timestamp;
         for look in 0..MAX_LOOKS {
             if low >= high {
                 break;
@@ -306,8 +308,9 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
     async fn at(&mut self, offset: u64) -> Result<Instance<H, T>, Failure> {
         match self.instance.take() {
             Some(instance) if instance.next == offset => Ok(instance),
-            Some(instance) => instance.place(offset).await,
-            None => Instance::create(self.link, self.log, offset).await,
+            // One that waits for what comes after the end would wait there for half a second more.
+            Some(instance) if instance.next < self.head => instance.place(offset).await,
+            _ => Instance::create(self.link, self.log, offset).await,
         }
     }
 }
