@@ -1,16 +1,20 @@
 //! Retention: what a stream need not keep goes, and its log goes on where it was.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use eventstar_tests::admin::add_known_streams;
+use eventstar_tests::admin::{add_known_streams, comes_true_within};
 use eventstar_tests::events::{PrivateStream, array};
 use eventstar_tests::random::fresh_uuid;
-use eventstar_tests::sse::Events;
+use eventstar_tests::sse::{Events, events_of};
 use eventstar_tests::{Instance, Request, SseEvent};
 use serde_json::{Value, json};
 
 /// Longer than it may take until an event expires that is kept for a second.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Longer than it may take until events of a stream go to which nothing more is posted: on Spin an instance looks for them once
+/// a minute, when a request comes to it.
+const QUIET: Duration = Duration::from_secs(75);
 
 /// A new stream with this retention, to which one event was posted.
 fn stream(instance: &Instance, retention: &Value) -> PrivateStream {
@@ -66,6 +70,23 @@ fn events_older_than_their_stream_keeps_them_are_gone_and_offsets_go_on() {
     };
     assert_eq!(left.last(), Some(&(posted - 1)));
     assert!(left.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{left:?}");
+}
+
+#[test]
+fn events_expire_though_nothing_more_is_posted() {
+    let instance = Instance::from_env();
+    let stream = stream(&instance, &json!({"ms": 1000}));
+    let since_the_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let after = since_the_epoch.expect("a clock").as_millis() + 1;
+    let path = format!("{}&until={after}", stream.from_the_beginning());
+    let kept = || {
+        events_of(&instance.get(&path).expect(200).text())
+            .iter()
+            .any(|event| event.event == "message")
+    };
+    comes_true_within(QUIET, "the only event has expired", || !kept());
+    // The log goes on where it was.
+    assert_eq!(offsets(&all(&instance, &stream)), [1]);
 }
 
 #[test]
