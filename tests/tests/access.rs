@@ -159,14 +159,20 @@ fn a_new_schema_and_stream_take_events_once_published() {
         answer.json(),
         json!({"published": 1, "unchanged": 0, "in_kv": true})
     );
-    add_known_streams(&instance, &json!({&stream: {"schema_title": &title}}));
+    let alias = unique("access.fresh_alias_");
+    let settings = json!({"schema_title": &title, "stream_aliases": [&alias]});
+    add_known_streams(&instance, &json!({&stream: settings}));
     let id = fresh_uuid();
     let event = format!(r#"{{"$schema":"/{title}/1.0.0","meta":{{"stream":"{stream}","id":"{id}"}},"n":1}}"#);
     let _ = instance.post(event).expect(201);
     let config = instance.get(&format!("/v1/stream-configs/{stream}")).expect(200);
     assert!(config.json()[&stream].is_object(), "{config:?}");
-    let mut events = Events::open(&instance.origin, &format!("/v2/stream/{stream}?since=2020-01-01"));
-    assert_eq!(events.next_event().meta_id(), id);
+    let spec = instance.get("/?spec").expect(200).json();
+    for name in [&stream, &alias] {
+        let mut events = Events::open(&instance.origin, &format!("/v2/stream/{name}?since=2020-01-01"));
+        assert_eq!(events.next_event().meta_id(), id);
+        assert!(spec["paths"][format!("/v2/stream/{name}")].is_object(), "{name}");
+    }
     let served = instance
         .get(&format!("/repositories/examples/jsonschema/{title}/1.0.0.json"))
         .expect(200);

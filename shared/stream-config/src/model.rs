@@ -1,7 +1,7 @@
 //! A whole stream config: reading, lookup, listing.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use eventstar_event::StreamName;
@@ -55,7 +55,7 @@ pub struct StreamConfigs {
     entries: Vec<Entry>,
     exact: HashMap<String, usize>,
     /// Other names of streams (`stream_aliases`), and the streams' own.
-    aliases: HashMap<String, String>,
+    aliases: BTreeMap<String, String>,
     remembered: RefCell<HashMap<String, Option<Rc<Stream>>>>,
 }
 
@@ -92,7 +92,7 @@ impl StreamConfigs {
         let mut configs = Self {
             entries: Vec::with_capacity(streams.len()),
             exact: HashMap::new(),
-            aliases: HashMap::new(),
+            aliases: BTreeMap::new(),
             remembered: RefCell::default(),
         };
         for (key, settings) in streams {
@@ -149,6 +149,15 @@ impl StreamConfigs {
             Some(stream) if !self.exact.contains_key(name) => stream,
             _ => name,
         }
+    }
+
+    /// Other names of streams, in order, each with its stream: those by which [`StreamConfigs::name_of`] finds it, and that are
+    /// names as streams have them.
+    pub fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
+        let aliases = self.aliases.iter();
+        aliases
+            .filter(|(alias, _)| !self.exact.contains_key(*alias) && StreamName::parse(alias).is_ok())
+            .map(|(alias, stream)| (alias.as_str(), stream.as_str()))
     }
 
     fn find(&self, stream: &str) -> Option<&Entry> {
@@ -333,7 +342,7 @@ mod tests {
     #[test]
     fn a_stream_has_the_names_that_its_aliases_give_it() {
         let configs = StreamConfigs::parse(&json!({
-            "mediawiki.page-create": {"stream_aliases": ["page-create", "other"]},
+            "mediawiki.page-create": {"stream_aliases": ["page-create", "other", "new pages", "creation"]},
             "other": {"stream_aliases": ["page-create"]},
         }))
         .unwrap();
@@ -344,6 +353,14 @@ mod tests {
         ] {
             assert_eq!(configs.name_of(name), expected);
         }
+        let aliases: Vec<_> = configs.aliases().collect();
+        assert_eq!(
+            aliases,
+            [
+                ("creation", "mediawiki.page-create"),
+                ("page-create", "mediawiki.page-create")
+            ]
+        );
     }
 
     #[test]

@@ -26,6 +26,9 @@ const MAX_SCHEMAS: usize = 500;
 /// Most bytes of schemas kept: some times as much in memory, of an isolate's 128 MB.
 const MAX_SCHEMA_BYTES: usize = 4 * 1024 * 1024;
 
+/// Most aliases listed: each repeats what is said of its stream. Wikimedia has nine.
+const MAX_ALIASES: usize = 100;
+
 /// What is said of a schema beyond these bounds.
 const TOO_MANY: &str = "Its schema is left out: there are too many to show here.";
 
@@ -33,10 +36,25 @@ const TOO_MANY: &str = "Its schema is left out: there are too many to show here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Readable {
     pub(crate) name: String,
+    /// Whether that is another name of a stream.
+    pub(crate) is_alias: bool,
     pub(crate) description: Option<String>,
     /// The title that schemas of its events have.
     pub(crate) title: Option<String>,
     uri: Option<SchemaUri>,
+}
+
+impl Readable {
+    fn known_as(&self, alias: &str) -> Self {
+        let what = format!("An alias of {}.", self.name);
+        let texts = [Some(what), self.description.clone()];
+        Self {
+            name: alias.to_owned(),
+            is_alias: true,
+            description: Some(texts.into_iter().flatten().collect::<Vec<_>>().join(" ")),
+            ..self.clone()
+        }
+    }
 }
 
 /// The schema of a stream's events, as far as it is known.
@@ -105,7 +123,7 @@ impl CatalogCache {
     }
 }
 
-/// The streams that the public may read, by name.
+/// The streams that the public may read, by name; aliases are listed as streams of their own, as EventStreams does.
 pub(crate) fn readable(config: &impl Config, configs: &Configs) -> Vec<Readable> {
     let allowed = config.get("ALLOWED_STREAMS").unwrap_or_default();
     let names = configs.streams.names().chain([DEAD_LETTER_TOPIC]);
@@ -113,6 +131,17 @@ pub(crate) fn readable(config: &impl Config, configs: &Configs) -> Vec<Readable>
         .filter(|name| may_read(&allowed, configs, name) && topics_of(configs, name).is_some())
         .map(|name| described(configs, name))
         .collect();
+    readable.sort_by(|a, b| a.name.cmp(&b.name));
+    let aliases: Vec<Readable> = configs
+        .streams
+        .aliases()
+        .filter_map(|(alias, name)| {
+            let place = readable.binary_search_by(|stream| stream.name.as_str().cmp(name));
+            Some(readable.get(place.ok()?)?.known_as(alias))
+        })
+        .take(MAX_ALIASES)
+        .collect();
+    readable.extend(aliases);
     readable.sort_by(|a, b| a.name.cmp(&b.name));
     readable
 }
@@ -125,6 +154,7 @@ fn described(configs: &Configs, name: &str) -> Readable {
     let uri = setting("$schema").or(newest);
     Readable {
         name: name.to_owned(),
+        is_alias: false,
         description: setting("description"),
         title,
         uri: uri.and_then(|uri| SchemaUri::parse(&uri).ok()),

@@ -56,8 +56,9 @@ fn some(catalog: &Catalog) -> String {
     let names: Vec<&str> = catalog
         .streams
         .iter()
-        .take(2)
+        .filter(|(stream, _)| !stream.is_alias)
         .map(|(stream, _)| stream.name.as_str())
+        .take(2)
         .collect();
     names.join(",")
 }

@@ -7,25 +7,29 @@ use serde_json::json;
 use super::*;
 use crate::handle;
 
-/// Streams `a` and `b` of one schema, `c` of one that is not published, and such that cannot be read.
+/// Streams `a` and `b` of one schema, with aliases, `c` of one that is not published, and such that cannot be read.
 async fn world(allowed: &str) -> (Rc<Isolate>, Memory) {
     let memory = Memory::new().with("ALLOWED_STREAMS", allowed);
     let config = json!({
-        "b": {"schema_title": "x/y", "description": "Letters <after> a."},
-        "a": {"schema_title": "x/y"},
+        "b": {"schema_title": "x/y", "description": "Letters <after> a.", "stream_aliases": ["also-b", "a"]},
+        "a": {"schema_title": "x/y", "stream_aliases": ["also-a"]},
         "c": {"schema_title": "no/such"},
         "d": {},
-        "errors": {"schema_title": "error"},
-        "/^job\\./": {"schema_title": "x/y"},
+        "errors": {"schema_title": "error", "stream_aliases": ["also-errors"]},
+        "/^job\\./": {"schema_title": "x/y", "stream_aliases": ["jobs"]},
     });
-    let config = serde_json::value::to_raw_value(&config).unwrap();
+    publish_config(&memory, &config).await;
+    publish_schema(&memory, "1.0.0", "The first.").await;
+    (Rc::new(Isolate::default()), memory)
+}
+
+async fn publish_config(memory: &Memory, config: &Value) {
+    let config = serde_json::value::to_raw_value(config).unwrap();
     let publish = RegistryRequest::PublishStreamConfig {
         if_match: None,
         config,
     };
     memory.ask(publish).await.unwrap();
-    publish_schema(&memory, "1.0.0", "The first.").await;
-    (Rc::new(Isolate::default()), memory)
 }
 
 async fn publish_schema(memory: &Memory, version: &str, description: &str) {
@@ -201,10 +205,13 @@ fn the_page_is_served_with_its_policy_and_is_not_sent_twice() {
 #[test]
 fn streams_to_choose_are_those_that_can_be_read() {
     for (allowed, expected) in [
-        ("*", vec!["a", "b", "c", "d"]),
+        ("*", vec!["a", "also-a", "also-b", "b", "c", "d"]),
         ("", vec![]),
-        ("b,errors,nosuch", vec!["b", "errors"]),
-        ("a,eventstar.dead-letter", vec!["a", "eventstar.dead-letter"]),
+        ("b,errors,nosuch", vec!["also-b", "also-errors", "b", "errors"]),
+        (
+            "a,eventstar.dead-letter",
+            vec!["a", "also-a", "eventstar.dead-letter"],
+        ),
     ] {
         let (_, body) = pollster::block_on(async {
             send(&world(allowed).await, Method::GET, "/v2/ui/streams.json", &[]).await
@@ -225,6 +232,37 @@ fn streams_to_choose_are_those_that_can_be_read() {
             assert!(spec["paths"][format!("/v2/stream/{name}")].is_object(), "{name}");
         }
     }
+}
+
+#[test]
+fn an_alias_is_described_as_its_stream_is() {
+    let spec = spec("*");
+    let paths = &spec["paths"];
+    let (alias, stream) = (&paths["/v2/stream/also-b"]["get"], &paths["/v2/stream/b"]["get"]);
+    assert_eq!(
+        alias["description"],
+        "An alias of b. Letters <after> a.\n\nSchema title: x/y"
+    );
+    assert_eq!(alias["responses"], stream["responses"]);
+    let (_, streams) = get("/v2/ui/streams.json");
+    assert!(
+        streams.contains(r#"{"name":"also-a","title":"x/y","description":"An alias of a."}"#),
+        "{streams}"
+    );
+}
+
+#[test]
+fn a_hundred_aliases_are_listed_and_no_more() {
+    pollster::block_on(async {
+        let memory = Memory::new().with("ALLOWED_STREAMS", "*");
+        let aliases: Vec<String> = (0..101).map(|n| format!("also-{n:03}")).collect();
+        publish_config(&memory, &json!({"a": {"stream_aliases": aliases}})).await;
+        let world = (Rc::new(Isolate::default()), memory);
+        let (_, body) = send(&world, Method::GET, "/v2/ui/streams.json", &[]).await;
+        let streams: Vec<Value> = serde_json::from_str(&body).unwrap();
+        assert_eq!(streams.len(), 101);
+        assert_eq!(streams[100]["name"], "also-099");
+    });
 }
 
 #[test]
@@ -337,12 +375,7 @@ fn however_many_schemas_there_are_one_answer_takes_few_subrequests() {
             .map(|n| (format!("s{n:03}"), json!({"schema_title": format!("x/{n:03}")})))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        let config = serde_json::value::to_raw_value(&config).unwrap();
-        let publish = RegistryRequest::PublishStreamConfig {
-            if_match: None,
-            config,
-        };
-        memory.ask(publish).await.unwrap();
+        publish_config(&memory, &config).await;
         let before = memory.calls();
         let world = (Rc::new(Isolate::default()), memory);
         let (_, body) = send(&world, Method::GET, "/?spec", &[]).await;
