@@ -148,7 +148,7 @@ impl Content {
 
 pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     let started = Instant::now();
-    server::check_port(options.port)?;
+    server::check_port(options.port, "--port")?;
     if options.host == Platform::Spin {
         server::require_spin()?;
     }

@@ -11,6 +11,7 @@ mod browser;
 mod deploy;
 mod dev;
 mod fixture;
+mod kafka;
 mod licences;
 mod lint;
 mod names;
@@ -54,6 +55,9 @@ enum Command {
     Tidy,
     /// Check formatting, clippy on every target, tidy, and the licences of dependencies.
     Lint,
+    /// Run Kafka and the Strimzi bridge in the background.
+    #[command(subcommand)]
+    Kafka(kafka::Action),
     /// Deploy to Cloudflare.
     Deploy(deploy::Options),
     /// Measure a function, or the command.
@@ -80,6 +84,7 @@ fn run(command: Command) -> Result<()> {
         Command::Size(options) => size::run(&project, &options),
         Command::Tidy => tidy::run(&project),
         Command::Lint => lint::run(&project),
+        Command::Kafka(action) => kafka::run(&project, &action),
         Command::Deploy(options) => deploy::run(&project, &options),
         Command::Bench(bench) => bench::run(&project, &bench),
     }

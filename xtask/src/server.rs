@@ -81,7 +81,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a host. It is not yet listening.
     pub(crate) fn start(project: &Project, launch: &Launch) -> Result<Self> {
-        check_port(launch.port)?;
+        check_port(launch.port, "--port")?;
         let command = match launch.platform {
             Platform::Workerd => workerd(project)?,
             Platform::Spin => spin(project, launch)?,
@@ -194,15 +194,17 @@ pub(crate) fn free_port() -> Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-/// Refuses a port in use before anything slow is done.
-pub(crate) fn check_port(port: u16) -> Result<()> {
+/// Refuses a port in use before anything slow is done; `option` sets it.
+pub(crate) fn check_port(port: u16, option: &str) -> Result<()> {
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            bail!("port {port} is in use: stop the program that listens there, or choose another with --port")
+            bail!(
+                "port {port} is in use: stop the program that listens there, or choose another with {option}"
+            )
         }
         Err(error) => {
-            Err(error).with_context(|| format!("port {port} cannot be used: choose another with --port"))
+            Err(error).with_context(|| format!("port {port} cannot be used: choose another with {option}"))
         }
     }
 }
@@ -354,7 +356,7 @@ mod tests {
     fn a_port_in_use_is_refused_with_the_fix() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let error = check_port(port).unwrap_err().to_string();
+        let error = check_port(port, "--port").unwrap_err().to_string();
         assert!(
             error.contains(&port.to_string()) && error.contains("--port"),
             "{error}"
