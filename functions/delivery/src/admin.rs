@@ -1,4 +1,4 @@
-//! The admin routes: publishing schemas and stream config, reading the config and its history.
+//! The admin routes: publishing schemas and stream config, reading the config and its history, dead letters.
 
 use eventstar_delivery::kafka_proxy;
 use eventstar_http_api::{
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::append::append;
-use crate::{Isolate, MAX_BODY_BYTES};
+use crate::{Isolate, MAX_BODY_BYTES, dead_letters};
 
 pub(crate) async fn handle<P: Platform>(
     isolate: &Isolate,
@@ -49,6 +49,9 @@ pub(crate) async fn handle<P: Platform>(
             Method::POST => append(isolate, platform, request, stream).await,
             _ => eventstar_http_api::method_not_allowed(request, "POST"),
         };
+    }
+    if let Some(route) = path.strip_prefix("dead-letters") {
+        return dead_letters::handle(isolate, platform, request, route).await;
     }
     match (request.method(), path, schemas) {
         (&Method::PUT, _, Some(repository)) => publish_schemas(platform, request, repository).await,

@@ -5,6 +5,7 @@
 
 mod admin;
 mod append;
+mod dead_letters;
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -14,7 +14,7 @@ use crate::QueueMessage;
 pub const DEAD_LETTER_TOPIC: &str = "eventstar.dead-letter";
 
 /// How long dead letters are kept: 30 days, so that who looks once a month sees them.
-const RETENTION: Retention = Retention {
+pub(crate) const RETENTION: Retention = Retention {
     ms: Some(30 * 24 * 3_600_000),
     bytes: Retention::MAX_BYTES,
 };
@@ -74,14 +74,11 @@ impl<'e> Letter<'e> {
     }
 
     fn to(sinks: Vec<Sink>, message: &QueueMessage, event: &'e Envelope, reason: &str) -> Self {
-        let schema_uri = Document::parse(&event.event)
-            .ok()
-            .and_then(|document| Some(document.get_str(&["$schema"])?.into_owned()));
-        let scope: Vec<&str> = sinks.iter().map(|sink| sink.name()).collect();
+        let schema_uri = schema_uri(&event.event);
         Self {
             event: Some(event),
             about: DeadLetter {
-                fingerprint: fingerprint(&format!("{}/{}", event.stream, scope.join("+")), reason),
+                fingerprint: fingerprint(&scope(&event.stream, &sinks), reason),
                 reason: reason.to_owned(),
                 sinks,
                 log: Some(message.log.to_string()),
@@ -113,6 +110,18 @@ impl<'e> Letter<'e> {
     }
 }
 
+/// The schema URI that an event names.
+pub(crate) fn schema_uri(event: &str) -> Option<String> {
+    let document = Document::parse(event).ok()?;
+    Some(document.get_str(&["$schema"])?.into_owned())
+}
+
+/// The scope of the fingerprints of events of `stream` that `sinks` lack.
+pub(crate) fn scope(stream: &str, sinks: &[Sink]) -> String {
+    let names: Vec<&str> = sinks.iter().map(|sink| sink.name()).collect();
+    format!("{stream}/{}", names.join("+"))
+}
+
 /// A short text that is the same for like failures of `scope`: numbers, ids and what stands in quotes do not count.
 #[must_use]
 pub fn fingerprint(scope: &str, reason: &str) -> String {
@@ -133,6 +142,20 @@ pub fn fingerprint(scope: &str, reason: &str) -> String {
     }
     let id = id_of(scope, &kind).replace('-', "");
     id.get(..FINGERPRINT).unwrap_or(&id).to_owned()
+}
+
+/// The log of dead letters.
+///
+/// # Errors
+/// None: the name is a topic's.
+pub fn dead_letter_log() -> Result<LogName, PortError> {
+    let topic =
+        Topic::parse(DEAD_LETTER_TOPIC).map_err(|error| PortError::corrupt("log", error.to_string()))?;
+    Ok(LogName {
+        topic,
+        partition: 0,
+        epoch: 0,
+    })
 }
 
 /// Keeps the events of `messages` as dead letters: one for each event, or one for a message that cannot be read.
@@ -166,11 +189,7 @@ pub async fn dead_letters<P: Platform>(
 /// Keeps dead letters. They have the delivery ids of their events, so that keeping them twice leaves one.
 pub(crate) async fn keep<P: Platform>(platform: &P, letters: &[Letter<'_>]) -> Result<(), PortError> {
     let corrupt = |error: &dyn std::fmt::Display| PortError::corrupt("log", error.to_string());
-    let log = LogName {
-        topic: Topic::parse(DEAD_LETTER_TOPIC).map_err(|error| corrupt(&error))?,
-        partition: 0,
-        epoch: 0,
-    };
+    let log = dead_letter_log()?;
     let mut kept = Vec::with_capacity(letters.len());
     for letter in letters {
         let new_id = || {

@@ -49,18 +49,7 @@ pub async fn deliver<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Vec<Del
             Err(error) => Err((text, error.to_string())),
         })
         .collect();
-    while let Some(sink) = open.iter().flatten().find_map(Open::next) {
-        let turn: Vec<&mut Open> = open
-            .iter_mut()
-            .flatten()
-            .filter(|message| message.next() == Some(sink))
-            .collect();
-        let batches: Vec<Batch<'_>> = turn.iter().map(|open| open.message.batch()).collect();
-        let written = sink::write(platform, sink, &batches).await;
-        for (message, written) in turn.into_iter().zip(written) {
-            message.heard(sink, written);
-        }
-    }
+    give(platform, open.iter_mut().flatten().collect()).await;
     let mut delivered = Vec::with_capacity(open.len());
     for message in open {
         delivered.push(match message {
@@ -71,6 +60,43 @@ pub async fn deliver<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Vec<Del
         });
     }
     delivered
+}
+
+/// What became of an event of a dead letter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Redelivered {
+    /// The sinks have it as their policy asks.
+    Delivered,
+    /// This sink is not to be had now: try again.
+    Later(Sink),
+    /// It is refused once more, with this reason.
+    Refused(String),
+}
+
+/// Gives the events of dead letters to the sinks that lack them. What is refused again is not kept a second time: its letter is
+/// there.
+pub async fn redeliver<P: Platform>(platform: &P, messages: Vec<QueueMessage>) -> Vec<Redelivered> {
+    let mut open: Vec<Open> = messages.into_iter().map(Open::new).collect();
+    give(platform, open.iter_mut().collect()).await;
+    open.into_iter()
+        .map(|message| message.redelivered(platform))
+        .collect()
+}
+
+/// Gives messages to their sinks, one sink after the other.
+async fn give<P: Platform>(platform: &P, mut open: Vec<&mut Open>) {
+    while let Some(sink) = open.iter().find_map(|message| message.next()) {
+        let turn: Vec<&mut Open> = open
+            .iter_mut()
+            .filter(|message| message.next() == Some(sink))
+            .map(|message| &mut **message)
+            .collect();
+        let batches: Vec<Batch<'_>> = turn.iter().map(|open| open.message.batch()).collect();
+        let written = sink::write(platform, sink, &batches).await;
+        for (message, written) in turn.into_iter().zip(written) {
+            message.heard(sink, written);
+        }
+    }
 }
 
 /// A message on its way.
@@ -123,6 +149,31 @@ impl Open {
         }
     }
 
+    /// Whether it counts for the policy that `sink` refuses events for good.
+    fn counts(&self, sink: Sink) -> bool {
+        let sinks = &self.message.sinks;
+        match sinks.policy {
+            Policy::All => true,
+            Policy::First => sinks.sinks.first() == Some(&sink),
+            Policy::Fallback => !sinks.are_satisfied(),
+        }
+    }
+
+    /// Ends a message of dead letters, after each sink had its turn.
+    fn redelivered<P: Platform>(self, platform: &P) -> Redelivered {
+        if !self.message.sinks.are_satisfied()
+            && let Some((sink, error)) = self.later.first()
+        {
+            let line = format!("a dead letter of {}: {error}", self.message.log);
+            platform.log(Level::Warn, &line);
+            return Redelivered::Later(*sink);
+        }
+        match self.refused.iter().find(|(_, sink, _)| self.counts(*sink)) {
+            Some((_, _, reason)) => Redelivered::Refused(reason.clone()),
+            None => Redelivered::Delivered,
+        }
+    }
+
     /// Ends the message, after each sink had its turn.
     async fn settle<P: Platform>(self, platform: &P) -> Delivered {
         let QueueMessage {
@@ -146,20 +197,15 @@ impl Open {
         if !sinks.are_satisfied() && !self.later.is_empty() {
             return Delivered::Retry;
         }
-        let counts = |sink: Sink| match sinks.policy {
-            Policy::All => true,
-            Policy::First => sinks.sinks.first() == Some(&sink),
-            Policy::Fallback => !sinks.are_satisfied(),
-        };
         let letters: Vec<Letter<'_>> = self
             .refused
             .iter()
-            .filter(|(_, sink, _)| counts(*sink))
+            .filter(|(_, sink, _)| self.counts(*sink))
             .filter_map(|(place, sink, reason)| {
                 Some(Letter::of(&self.message, events.get(*place)?, *sink, reason))
             })
             .collect();
-        match self.refused.iter().find(|(_, sink, _)| counts(*sink)) {
+        match self.refused.iter().find(|(_, sink, _)| self.counts(*sink)) {
             Some((_, _, reason)) => keep(platform, &letters, reason.clone()).await,
             None => Delivered::Done,
         }

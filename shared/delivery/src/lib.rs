@@ -7,10 +7,12 @@ mod dead;
 mod deliver;
 mod kafka;
 mod message;
+mod settled;
 mod sink;
 
-pub use dead::{DEAD_LETTER_TOPIC, DeadLetter, dead_letters, fingerprint};
-pub use deliver::{Delivered, MAX_ATTEMPTS, deliver, retry_after};
+pub use dead::{DEAD_LETTER_TOPIC, DeadLetter, dead_letter_log, dead_letters, fingerprint};
+pub use deliver::{Delivered, MAX_ATTEMPTS, Redelivered, deliver, redeliver, retry_after};
 pub use kafka::{KafkaSink, kafka_proxy, required_kafka_proxy};
 pub use message::{MAX_MESSAGE_BYTES, MessageError, Packed, QueueMessage, pack};
+pub use settled::{DeadEvent, How, Settled, settle};
 pub use sink::{Batch, EventSink, LogSink, Written, is_final, write, write_through};

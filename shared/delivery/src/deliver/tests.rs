@@ -99,3 +99,22 @@ fn attempts_are_spread_out_and_never_too_far() {
     assert_eq!(seconds(0), [1.0, 2.0, 4.0, 8.0, 256.0, 300.0, 300.0, 300.0]);
     assert_eq!(seconds(255), [0.5, 1.0, 2.0, 4.0, 128.0, 150.0, 150.0, 150.0]);
 }
+
+#[test]
+fn a_dead_letter_is_delivered_once_more_and_its_event_is_in_the_log_once() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        let letter = || vec![QueueMessage::decode(&message(0..1)).unwrap()];
+        for fault in [Fault::Before, Fault::After] {
+            memory.fail("log", fault);
+            let expected = [Redelivered::Later(Sink::Log)];
+            assert_eq!(redeliver(&memory, letter()).await, expected, "{fault:?}");
+            memory.heal();
+        }
+        for _ in 0..2 {
+            assert_eq!(redeliver(&memory, letter()).await, [Redelivered::Delivered]);
+        }
+        assert_eq!(stored(&memory, "x").await, ["{\"n\":0}"]);
+        assert!(stored(&memory, DEAD_LETTER_TOPIC).await.is_empty());
+    });
+}
