@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use ureq::http::{Response, StatusCode};
+use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::{Agent, Body};
 
 use crate::diff::diff;
@@ -277,6 +277,22 @@ impl Admin {
         }
     }
 
+    /// Asks for a path with a query, which is encoded; gives the answer whatever its status.
+    pub(crate) fn get_query(&self, path: &str, query: &[(&str, String)]) -> Result<Answer> {
+        let url = format!("{}{path}", self.base);
+        let request = self.agent.get(&url).header("authorization", self.bearer());
+        let answer = request.query_pairs(query.iter().map(|(name, value)| (name, value)));
+        Answer::of(answer.call(), &url)
+    }
+
+    /// Posts a body to a path; gives the answer whatever its status.
+    pub(crate) fn post(&self, path: &str, content_type: &str, body: &str) -> Result<Answer> {
+        let url = format!("{}{path}", self.base);
+        let request = self.agent.post(&url).header("authorization", self.bearer());
+        let request = request.header("content-type", content_type);
+        Answer::of(request.send(body), &url)
+    }
+
     fn streams_url(&self, below: &str) -> String {
         format!("{}/admin/v1/stream-configs{below}", self.base)
     }
@@ -301,6 +317,40 @@ impl Admin {
 
     fn bearer(&self) -> String {
         format!("Bearer {}", self.token)
+    }
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+    url: String,
+}
+
+impl Answer {
+    fn of(answer: Result<Response<Body>, ureq::Error>, url: &str) -> Result<Self> {
+        let mut answer = answer.with_context(|| format!("{url} cannot be reached"))?;
+        Ok(Self {
+            status: answer.status(),
+            headers: answer.headers().clone(),
+            text: read(&mut answer)?,
+            url: url.to_owned(),
+        })
+    }
+
+    /// The answer, if it is 200.
+    pub(crate) fn ok(self) -> Result<Self> {
+        match self.status {
+            StatusCode::OK => Ok(self),
+            _ => bail!("{}", self.refusal()),
+        }
+    }
+
+    /// What it says, where it is a refusal.
+    pub(crate) fn refusal(&self) -> String {
+        format!("{} answered {}: {}", self.url, self.status, detail(&self.text))
     }
 }
 

@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::dead_letters::DeadLetters;
 use crate::schema::RepositoryCommand;
 use crate::schema_check::SchemaCheck;
 use crate::schema_publish::SchemaPublish;
@@ -28,6 +29,7 @@ Examples:
   eventstar stream history --profile production
   eventstar stream rollback --profile production 7
   eventstar validate events.ndjson --schemas schemas/jsonschema --streams streams.yaml
+  eventstar dead-letters list --profile production
   eventstar completions bash > ~/.local/share/bash-completion/completions/eventstar
 
 `eventstar help COMMAND` tells more of each. The admin token comes from EVENTSTAR_ADMIN_TOKEN or a profile."
@@ -45,6 +47,8 @@ enum Command {
     #[command(subcommand)]
     Stream(StreamCommand),
     Validate(Validate),
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
     Completions(Completions),
 }
 
@@ -89,6 +93,7 @@ impl Arguments {
             Command::Schema(SchemaCommand::Repository(command)) => return command.run(out, log),
             Command::Stream(command) => return command.run(out, log),
             Command::Validate(command) => return command.run(out, log),
+            Command::DeadLetters(command) => return command.run(out, log),
             Command::Completions(command) => command.run(out),
         }
         Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::dead_letters::fake::{self, Letters};
 use crate::target::Target;
 
 /// What is published, and what was asked.
@@ -15,6 +16,7 @@ use crate::target::Target;
 pub(crate) struct State {
     pub(crate) configs: Vec<String>,
     pub(crate) schemas: BTreeMap<String, String>,
+    pub(crate) letters: Letters,
     pub(crate) requests: Vec<String>,
     /// How many more requests are answered; all when `None`.
     pub(crate) answers_left: Option<usize>,
@@ -66,7 +68,13 @@ fn serve(stream: TcpStream, state: &mut State) {
         *left -= 1;
     }
     state.requests.push(request.clone());
-    let (status, tag, body) = answer(state, &request, &headers, &String::from_utf8(body).unwrap());
+    let body = String::from_utf8(body).unwrap();
+    if request.contains("/dead-letters") || request.contains(" /v1/events") {
+        let answer = fake::answer(&mut state.letters, &request, &body);
+        reader.into_inner().write_all(answer.as_bytes()).unwrap();
+        return;
+    }
+    let (status, tag, body) = answer(state, &request, &headers, &body);
     let tag = tag.map_or(String::new(), |tag| format!("etag: \"{tag}\"\r\n"));
     let head = format!(
         "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n{tag}\r\n",

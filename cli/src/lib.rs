@@ -1,10 +1,11 @@
 //! The `eventstar` command as a library: materializes and checks schema repositories, reads them and stream configuration
-//! from disk and publishes them through the admin routes of a running Eventstar, and checks events offline.
+//! from disk and publishes them through the admin routes of a running Eventstar, checks events offline, and replays dead letters.
 
 mod admin;
 mod arguments;
 #[cfg(test)]
 mod bad_input;
+mod dead_letters;
 mod diff;
 #[cfg(test)]
 mod fake;
