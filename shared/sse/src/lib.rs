@@ -1,9 +1,11 @@
-//! Server-Sent Events as EventStreams writes them: framing, ids, start positions. Pure: no I/O, no clock.
+//! Server-Sent Events as EventStreams writes them: framing and reading, ids, start positions. Pure: no I/O, no clock.
 
 mod framing;
+mod parser;
 mod position;
 mod time;
 
 pub use framing::{COMMENT, OPENED, event_frame, id_frame, message_frame};
+pub use parser::{BlockTooLarge, Incoming, Parser};
 pub use position::{LastEventId, Position, PositionError, parse_last_event_id, since_millis};
 pub use time::read_time;
