@@ -64,16 +64,16 @@ pub(crate) struct Letter<'e> {
 
 impl<'e> Letter<'e> {
     /// An event that `sink` does not take.
-    pub(crate) fn of(message: &QueueMessage, event: &'e Envelope, sink: Sink, reason: &str) -> Self {
-        Self::to(vec![sink], message, event, reason)
+    pub(crate) fn of(log: &LogName, event: &'e Envelope, sink: Sink, reason: &str) -> Self {
+        Self::to(vec![sink], log, event, reason)
     }
 
     /// An event that no open sink of its message was given.
     fn open(message: &QueueMessage, event: &'e Envelope, reason: &str) -> Self {
-        Self::to(message.sinks.open(), message, event, reason)
+        Self::to(message.sinks.open(), &message.log, event, reason)
     }
 
-    fn to(sinks: Vec<Sink>, message: &QueueMessage, event: &'e Envelope, reason: &str) -> Self {
+    fn to(sinks: Vec<Sink>, log: &LogName, event: &'e Envelope, reason: &str) -> Self {
         let schema_uri = schema_uri(&event.event);
         Self {
             event: Some(event),
@@ -81,7 +81,7 @@ impl<'e> Letter<'e> {
                 fingerprint: fingerprint(&scope(&event.stream, &sinks), reason),
                 reason: reason.to_owned(),
                 sinks,
-                log: Some(message.log.to_string()),
+                log: Some(log.to_string()),
                 stream: Some(event.stream.clone()),
                 schema_uri,
                 key: event.key.clone(),

@@ -201,9 +201,7 @@ impl Open {
             .refused
             .iter()
             .filter(|(_, sink, _)| self.counts(*sink))
-            .filter_map(|(place, sink, reason)| {
-                Some(Letter::of(&self.message, events.get(*place)?, *sink, reason))
-            })
+            .filter_map(|(place, sink, reason)| Some(Letter::of(log, events.get(*place)?, *sink, reason)))
             .collect();
         match self.refused.iter().find(|(_, sink, _)| self.counts(*sink)) {
             Some((_, _, reason)) => keep(platform, &letters, reason.clone()).await,

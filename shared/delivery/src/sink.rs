@@ -6,6 +6,7 @@ use eventstar_ports::{Level, Platform, PortError, PortErrorKind, StreamLog};
 use futures_util::future::join_all;
 
 use crate::KafkaSink;
+use crate::dead::{self, Letter};
 
 /// Appends under way at the same time: Workers allow six connections that wait for headers.
 const APPENDS_AT_ONCE: usize = 6;
@@ -82,28 +83,67 @@ pub async fn write<P: Platform>(platform: &P, sink: Sink, batches: &[Batch<'_>])
     }
 }
 
-/// Writes events that fit no queue message to the open ones of `sinks`, as their policy asks.
+/// Writes events that fit no queue message to the open ones of `sinks`, as their policy asks. What one sink refuses for good
+/// and another has is a dead letter; what no sink has is not there at all.
 pub async fn write_through<P: Platform>(platform: &P, batch: Batch<'_>, sinks: &Sinks) -> Vec<Written> {
     let mut result = vec![Ok(()); batch.events.len()];
+    let mut is_kept = vec![!sinks.done.is_empty(); batch.events.len()];
+    let mut refused = Vec::new();
     for sink in sinks.open() {
-        let mut written = write(platform, sink, &[batch]).await.pop().unwrap_or_default();
+        let written = write(platform, sink, &[batch]).await.pop().unwrap_or_default();
         if sinks.policy == Policy::Fallback {
             if written.iter().all(Result::is_ok) {
                 return written;
             }
             result = written;
-        } else if sinks.policy == Policy::All || sinks.sinks.first() == Some(&sink) {
-            for (result, written) in result.iter_mut().zip(&mut written) {
-                if result.is_ok() {
-                    std::mem::swap(result, written);
+            continue;
+        }
+        let counts = sinks.policy == Policy::All || sinks.sinks.first() == Some(&sink);
+        for (place, written) in written.into_iter().enumerate() {
+            let (Some(result), Some(is_kept)) = (result.get_mut(place), is_kept.get_mut(place)) else {
+                continue;
+            };
+            match written {
+                Ok(()) => *is_kept = true,
+                Err(error) if !counts => {
+                    let message = format!(
+                        "{} was not given a large event, which its policy allows: {error}",
+                        sink.name()
+                    );
+                    platform.log(Level::Warn, &message);
+                }
+                Err(error) => {
+                    if is_final(&error) {
+                        refused.push((place, sink, error.to_string()));
+                    }
+                    // What may succeed later is for the client to send again.
+                    if result.as_ref().err().is_none_or(is_final) {
+                        *result = Err(error);
+                    }
                 }
             }
-        } else if let Some(Err(error)) = written.iter().find(|written| written.is_err()) {
-            let message = format!(
-                "{} was not given large events, which their policy allows: {error}",
-                sink.name()
-            );
-            platform.log(Level::Warn, &message);
+        }
+    }
+    let letters: Vec<Letter<'_>> = refused
+        .iter()
+        .filter(|(place, ..)| {
+            let is_refused = result
+                .get(*place)
+                .is_some_and(|result| result.as_ref().err().is_some_and(is_final));
+            is_refused && is_kept.get(*place) == Some(&true)
+        })
+        .filter_map(|(place, sink, reason)| {
+            Some(Letter::of(batch.log, batch.events.get(*place)?, *sink, reason))
+        })
+        .collect();
+    if !letters.is_empty() {
+        let kept = dead::keep(platform, &letters).await;
+        for (result, _) in result
+            .iter_mut()
+            .zip(is_kept)
+            .filter(|(result, is_kept)| *is_kept && result.as_ref().err().is_some_and(is_final))
+        {
+            *result = kept.clone();
         }
     }
     result

@@ -361,3 +361,40 @@ fn large_events_are_written_to_every_sink_as_the_policy_asks() {
         }
     });
 }
+
+#[test]
+fn a_large_event_that_one_sink_refuses_is_a_dead_letter_if_another_has_it_and_else_nowhere() {
+    pollster::block_on(async {
+        for (sinks, done, is_written, letters) in [
+            (&[Log, Kafka][..], &[][..], true, 1),
+            (&[Kafka, Log], &[], true, 1),
+            (&[Log, Kafka], &[Log], true, 1),
+            (&[Kafka], &[], false, 0),
+        ] {
+            let (bridge, memory) = Bridge::new();
+            bridge.0.trouble.set(Trouble::Records);
+            let log = name("x");
+            let events = vec![event("1", &format!("{{\"test\":\"{LARGE}\"}}"))];
+            let batch = Batch {
+                log: &log,
+                retention: None,
+                events: &events,
+            };
+            let sinks = Sinks {
+                sinks: sinks.to_vec(),
+                policy: All,
+                done: done.to_vec(),
+            };
+            let written = write_through(&memory, batch, &sinks).await;
+            assert_eq!(written[0].is_ok(), is_written, "{sinks:?}");
+            assert_eq!(
+                logged(&memory, DEAD_LETTER_TOPIC).await.len(),
+                letters,
+                "{sinks:?}"
+            );
+            memory.fail("log", Fault::Before);
+            let written = write_through(&memory, batch, &sinks).await;
+            assert!(written[0].is_err(), "{sinks:?}");
+        }
+    });
+}
