@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::artifacts::{self, Platform};
 use crate::deploy::parse_variable;
 use crate::fixture::Fixture;
+use crate::kafka::{self, Kafka, WantedPorts};
 use crate::process::step;
 use crate::project::Project;
 use crate::round_trip::{self, Sample};
@@ -53,6 +54,10 @@ pub(crate) struct Options {
     /// A setting of all functions, such as `ERROR_EVENTS_PER_MINUTE=10` (repeatable).
     #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_variable)]
     variables: Vec<(String, String)>,
+    /// Have Kafka and the Strimzi bridge for streams whose sink is `kafka`: those of `cargo xtask kafka`, which are
+    /// started and ended with this unless they run already.
+    #[arg(long)]
+    kafka: bool,
     /// Install and build nothing: use what `cargo xtask build` has left.
     #[arg(long)]
     prebuilt: bool,
@@ -152,6 +157,9 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     if options.host == Platform::Spin {
         server::require_spin()?;
     }
+    if options.kafka {
+        kafka::require(project)?;
+    }
     let name = host_name(options.host);
     let state = match &options.state {
         Some(state) => state.clone(),
@@ -167,6 +175,21 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     note.remove();
     let tokens = Tokens::of(&state)?;
     let allowed_streams = content.allowed_streams();
+    let (signals, signalled) = mpsc::channel();
+    ctrlc::set_handler(move || {
+        // The receiver is gone only when we are stopping already.
+        let _ = signals.send(());
+    })
+    .context("signals cannot be handled")?;
+
+    let cluster = options.kafka.then(|| {
+        let kafka = Kafka::at(project, None)?;
+        kafka::Running::start(project, kafka, &WantedPorts::default())
+    });
+    let cluster = cluster.transpose()?;
+    let cluster = cluster.as_ref().map(|cluster| &cluster.kafka);
+    let mut variables = cluster.map_or(Vec::new(), |kafka| kafka.settings().to_vec());
+    variables.extend(options.variables.iter().cloned());
     let launch = Launch {
         platform: options.host,
         port: options.port,
@@ -174,15 +197,8 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
         tokens: &tokens,
         allowed_streams: &allowed_streams,
         sink: None,
-        variables: &options.variables,
+        variables: &variables,
     };
-
-    let (signals, signalled) = mpsc::channel();
-    ctrlc::set_handler(move || {
-        // The receiver is gone only when we are stopping already.
-        let _ = signals.send(());
-    })
-    .context("signals cannot be handled")?;
 
     step(&format!("starting {name} on {}", launch.base_url()));
     let mut server = Server::start(project, &launch)?;
@@ -195,7 +211,7 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
         samples => Some(round_trip::travel(&launch.base_url(), &tokens.producer, samples)?),
     };
     server::announce(&launch, name)?;
-    print_welcome(&launch, name, sample.as_ref(), started.elapsed());
+    print_welcome(&launch, name, sample.as_ref(), cluster, started.elapsed());
     if options.host == Platform::Spin {
         drain_for_ever(Admin::new(&launch.base_url(), &tokens.admin)?);
     }
@@ -242,7 +258,13 @@ pub(crate) fn host_name(platform: Platform) -> &'static str {
     }
 }
 
-fn print_welcome(launch: &Launch, name: &str, sample: Option<&Sample>, took: Duration) {
+fn print_welcome(
+    launch: &Launch,
+    name: &str,
+    sample: Option<&Sample>,
+    cluster: Option<&Kafka>,
+    took: Duration,
+) {
     let base = launch.base_url();
     println!(
         "\nEventstar is ready on {name} after {:.1} s.\n",
@@ -252,6 +274,13 @@ fn print_welcome(launch: &Launch, name: &str, sample: Option<&Sample>, took: Dur
     println!("  admin token     {}", launch.tokens.admin);
     println!("  producer token  {}", launch.tokens.producer);
     println!("  state           {}", launch.state.display());
+    if let Some(kafka) = cluster {
+        println!(
+            "  Kafka           {}, bridge {}",
+            kafka.broker(),
+            kafka.bridge_url()
+        );
+    }
     println!("\nTry:\n");
     match sample {
         Some(sample) => {
@@ -271,6 +300,9 @@ fn print_welcome(launch: &Launch, name: &str, sample: Option<&Sample>, took: Dur
         "  curl -H 'authorization: Bearer {}' {base}/admin/v1/stream-configs",
         launch.tokens.admin
     );
+    if let Some(kafka) = cluster {
+        println!("  {}", kafka.curl());
+    }
     println!("\nCtrl-C stops it.");
 }
 

@@ -41,6 +41,14 @@ const LOG_LINES: usize = 40;
 /// Where the record goes that tells that records can be produced.
 const READY_TOPIC: &str = "eventstar.ready";
 
+/// Refuses to go on without what a cluster needs, and downloads what can be.
+pub(crate) fn require(project: &Project) -> Result<()> {
+    install::java()?;
+    install::bridge(project)?;
+    install::kafka(project)?;
+    Ok(())
+}
+
 /// Ports on the loopback interface; what is not said is as at the last start.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct WantedPorts {
@@ -181,6 +189,17 @@ impl Kafka {
         format!("http://127.0.0.1:{}", self.ports.bridge)
     }
 
+    /// The settings of functions that have events in this cluster.
+    pub(crate) fn settings(&self) -> [(String, String); 3] {
+        [
+            ("KAFKA_REST_URL", self.bridge_url()),
+            ("KAFKA_REST_DIALECT", "strimzi".to_owned()),
+            // Spin asks which hosts may be reached.
+            ("KAFKA_REST_HOST", self.bridge_url()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+
     /// Where Kafka's clients connect to.
     pub(crate) fn broker(&self) -> String {
         format!("127.0.0.1:{}", self.ports.broker)
@@ -213,7 +232,6 @@ impl Kafka {
                 server::check_port(port, option)?;
             }
         }
-        // What is not installed is told of before anything is started.
         let java = install::java()?;
         let jars = missing.iter().map(|part| part.jars(project));
         let jars = jars.collect::<Result<Vec<_>>>()?;
@@ -414,6 +432,29 @@ impl Kafka {
         let path = self.file(part, "log");
         let text = fs::read_to_string(&path).unwrap_or_default();
         format!("The end of {}:\n{}", path.display(), tail(&text, LOG_LINES))
+    }
+}
+
+/// Parts of a cluster that end when this is dropped: those that it had to start.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) kafka: Kafka,
+    started: Vec<Part>,
+}
+
+impl Running {
+    /// Starts what does not run of a cluster.
+    pub(crate) fn start(project: &Project, mut kafka: Kafka, wanted: &WantedPorts) -> Result<Self> {
+        let started = kafka.start(project, &Part::ALL, wanted)?;
+        Ok(Self { kafka, started })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.kafka.stop(&self.started) {
+            eprintln!("warning: {error:#}");
+        }
     }
 }
 
