@@ -11,7 +11,7 @@
 //! | `EVENTSTAR_PRODUCER_TOKEN` | a producer token that is good for `shop.refund` |
 //! | `EVENTSTAR_HOST` | `workerd` or `spin`: what the suites start when they need an origin of their own |
 //! | `EVENTSTAR_XTASK` | the `xtask` program that starts it |
-//! | `EVENTSTAR_NODE` | the Node.js that runs the tests of `tests/browser` |
+//! | `EVENTSTAR_NODE` | the Node.js that runs the tests of `tests/browser`, and Kafka's client in `tests/kafka` |
 //! | `CHROMIUM` | the browser that they use |
 //! | `EVENTSTAR_KILL_SEEDS` | how many kills the durability suite goes through; 10 when not set |
 //! | `UPDATE_GOLDEN` | `1` writes the files of `tests/golden` anew instead of comparing |
@@ -22,6 +22,7 @@ pub mod events;
 pub mod golden;
 pub mod http;
 pub mod instance;
+pub mod kafka;
 pub mod proxy;
 pub mod random;
 pub mod sse;
