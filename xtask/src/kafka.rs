@@ -54,16 +54,16 @@ pub(crate) fn require(project: &Project) -> Result<()> {
 pub(crate) struct WantedPorts {
     /// Where Kafka's clients connect to [default: that of the last start, or 19092].
     #[arg(long, value_name = "PORT")]
-    broker_port: Option<u16>,
+    pub(crate) broker_port: Option<u16>,
     /// Where Kafka's controller listens [default: that of the last start, or 19093].
     #[arg(long, value_name = "PORT")]
-    controller_port: Option<u16>,
+    pub(crate) controller_port: Option<u16>,
     /// Where the bridge answers HTTP [default: that of the last start, or 18080].
     #[arg(long, value_name = "PORT")]
-    bridge_port: Option<u16>,
+    pub(crate) bridge_port: Option<u16>,
     /// Where the bridge answers health checks, from version 1.0 on [default: that of the last start, or 18081].
     #[arg(long, value_name = "PORT")]
-    management_port: Option<u16>,
+    pub(crate) management_port: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -235,6 +235,7 @@ impl Kafka {
         let java = install::java()?;
         let jars = missing.iter().map(|part| part.jars(project));
         let jars = jars.collect::<Result<Vec<_>>>()?;
+        write(&self.state.join(PORTS), &serde_json::to_string(&self.ports)?)?;
         let outcome = missing
             .iter()
             .zip(&jars)
@@ -281,7 +282,7 @@ impl Kafka {
             }
         }
         self.ports = ports;
-        write(&self.state.join(PORTS), &serde_json::to_string(&ports)?)
+        Ok(())
     }
 
     fn launch(&self, part: Part, java: &Path, jars: &Path) -> Result<()> {

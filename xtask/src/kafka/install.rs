@@ -74,15 +74,18 @@ pub(crate) fn kafka(project: &Project) -> Result<PathBuf> {
         .arg(project.root.join("xtask/assets/kafka-pom.xml"))
         .arg("dependency:copy-dependencies")
         .arg(format!("-DoutputDirectory={}", part.display()));
-    process::run(&mut maven).context(
-        "Kafka cannot be downloaded: check that Maven reaches Maven Central (a proxy or a mirror is set in ~/.m2/settings.xml), and try again",
-    )?;
-    if let Err(error) = fs::rename(&part, &jars) {
-        // Another process may have been faster.
-        let _ = fs::remove_dir_all(&part);
-        if !jars.is_dir() {
-            return Err(error).with_context(|| format!("{} cannot be created", jars.display()));
-        }
+    let outcome = process::run(&mut maven)
+        .context(
+            "Kafka cannot be downloaded: check that Maven reaches Maven Central (a proxy or a mirror is set in ~/.m2/settings.xml), and try again",
+        )
+        .and_then(|()| {
+            fs::rename(&part, &jars).with_context(|| format!("{} cannot be created", jars.display()))
+        });
+    // Of use only when complete.
+    let _ = fs::remove_dir_all(&part);
+    // Another process may have been faster.
+    if !jars.is_dir() {
+        outcome?;
     }
     Ok(jars)
 }
