@@ -34,3 +34,6 @@ pub use envelope::{ID_HEADER, STREAM_HEADER};
 pub use produce::RecordOutcome;
 pub use proxy::{Proxy, ProxyError};
 pub use record::{Record, batches};
+
+#[cfg(test)]
+mod recorded;

@@ -73,6 +73,9 @@ impl Proxy {
     /// What became of each of the `count` records that were sent to `topic`, in their order: always `count` outcomes.
     ///
     /// Missing topics, partitions and rights are mended by an operator: records that meet them are retried.
+    ///
+    /// Brokers judge batches that Kafka's producer makes of what comes together: a record they refuse can keep others from being
+    /// written. Most often those are retried without it, as it is rejected; where several tries fail, smaller requests help.
     #[must_use]
     pub fn produced(&self, topic: &str, count: usize, answer: &Response<Bytes>) -> Vec<RecordOutcome> {
         // Confluent's proxy answers 401 and 403 when one of several records was not allowed.
