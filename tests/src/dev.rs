@@ -185,7 +185,7 @@ fn kill_group(child: &mut Child) {
 
 /// A port nobody listens on, below those the system gives to outgoing connections: one of these could take it before
 /// the server does.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let [high, low] = random_bytes();
         let port = 10_000 + u16::from_be_bytes([high, low]) % 20_000;

@@ -48,6 +48,20 @@ pub fn read_topic(broker: &str, topic: &str) -> Vec<Record> {
     records
 }
 
+/// Creates a topic of one partition that takes records of at most `bytes` bytes.
+///
+/// # Panics
+/// When it cannot be created.
+pub fn create_topic(broker: &str, topic: &str, bytes: usize) {
+    let output = Command::new(env::var("EVENTSTAR_NODE").expect("EVENTSTAR_NODE"))
+        .arg(repository().join("tests/kafka/create.js"))
+        .args([broker, topic, &bytes.to_string()])
+        .output()
+        .expect("the program EVENTSTAR_NODE names");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{topic} cannot be created: {errors}");
+}
+
 fn record(line: &str) -> Record {
     let record: Value = serde_json::from_str(line).expect("JSON");
     let headers = record["headers"].as_object().expect("headers").iter();

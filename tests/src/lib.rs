@@ -17,6 +17,7 @@
 //! | `UPDATE_GOLDEN` | `1` writes the files of `tests/golden` anew instead of comparing |
 
 pub mod admin;
+pub mod cluster;
 pub mod dev;
 pub mod events;
 pub mod golden;

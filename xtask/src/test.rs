@@ -16,10 +16,13 @@ use crate::artifacts::{self, Platform};
 use crate::dev::host_name;
 use crate::process::{self, step};
 use crate::project::Project;
-use crate::{browser, server, tokens, tools};
+use crate::{browser, kafka, server, tokens, tools};
 
 /// Longer than dev takes to give up by itself.
 const READY_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What the names of tests have in common that need Kafka.
+const KAFKA_TESTS: &str = "over_kafka";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -50,7 +53,7 @@ const HOSTS: [(Host, &str); 3] = [
 enum Outcome {
     Passed,
     Failed(String),
-    Skipped(&'static str),
+    Skipped(String),
 }
 
 pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
@@ -59,7 +62,7 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         let outcome = match options.host {
             Some(only) if only != host => continue,
             None if host == Host::Spin && process::find("spin").is_none() => {
-                Outcome::Skipped("no `spin` on PATH")
+                Outcome::Skipped("no `spin` on PATH".to_owned())
             }
             _ => match run_on(project, host, &options.suite) {
                 Ok(()) => Outcome::Passed,
@@ -72,7 +75,12 @@ pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
         outcomes.push((name, outcome));
     }
     if options.host != Some(Host::Native) && browser::find().is_none() {
-        outcomes.push(("in a browser", Outcome::Skipped(browser::MISSING)));
+        outcomes.push(("in a browser", Outcome::Skipped(browser::MISSING.to_owned())));
+    }
+    if options.host != Some(Host::Native)
+        && let Err(missing) = kafka::require(project)
+    {
+        outcomes.push(("over Kafka", Outcome::Skipped(format!("{missing:#}"))));
     }
     println!("\n{}", summary(&outcomes));
     if outcomes
@@ -148,6 +156,9 @@ fn black_box(project: &Project, platform: Platform, suite: &[String]) -> Result<
         Some(chromium) => cargo.env("CHROMIUM", chromium),
         None => cargo.args(["--skip", browser::TESTS]),
     };
+    if kafka::require(project).is_err() {
+        cargo.args(["--skip", KAFKA_TESTS]);
+    }
     let outcome = process::run(&mut cargo);
     if outcome.is_err() {
         eprintln!("What {name} wrote last:\n{}", server.log_tail());
@@ -238,7 +249,7 @@ mod tests {
         let outcomes = [
             ("native", Outcome::Passed),
             ("workerd", Outcome::Failed("why".to_owned())),
-            ("spin", Outcome::Skipped("no `spin` on PATH")),
+            ("spin", Outcome::Skipped("no `spin` on PATH".to_owned())),
         ];
         assert_eq!(
             summary(&outcomes),

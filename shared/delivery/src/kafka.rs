@@ -7,7 +7,7 @@ use eventstar_event::time::Millis;
 use eventstar_kafka_rest::{Dialect, Proxy, Record, RecordOutcome, batches};
 use eventstar_ports::{Config, HttpClient, HttpLimits, Platform, PortError, PortErrorKind};
 
-use crate::{Batch, EventSink, Written};
+use crate::{Batch, EventSink, Written, is_final};
 
 /// Most bytes of a produce request: well below the 10 MB that Strimzi's bridge reads of a body (Vert.x's `BodyHandler`).
 const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
@@ -134,9 +134,36 @@ impl<P: Platform> Producer<'_, P> {
                 open.push(range.start..middle);
                 continue;
             }
-            written.extend(outcomes.into_iter().map(outcome));
+            let mut some_written: Vec<Written> = outcomes.into_iter().map(outcome).collect();
+            self.without_refused(topic, some, &mut some_written).await;
+            written.extend(some_written);
         }
         written
+    }
+
+    /// Sends records once more that failed beside one that Kafka refuses: Kafka's producer packs records together, and a
+    /// broker refuses such a batch whole.
+    async fn without_refused(&mut self, topic: &str, records: &[Record], written: &mut [Written]) {
+        let is_refused = |written: &Written| written.as_ref().err().is_some_and(is_final);
+        if !written.iter().any(is_refused) {
+            return;
+        }
+        let failed = |written: &Written| written.as_ref().err().is_some_and(|error| !is_final(error));
+        let again: Vec<Record> = records
+            .iter()
+            .zip(written.iter())
+            .filter(|(_, written)| failed(written))
+            .map(|(record, _)| record.clone())
+            .collect();
+        if again.is_empty() {
+            return;
+        }
+        if let Ok(outcomes) = self.request(topic, &again).await {
+            let places = written.iter_mut().filter(|written| failed(written));
+            for (place, outcome) in places.zip(outcomes.into_iter().map(outcome)) {
+                *place = outcome;
+            }
+        }
     }
 
     async fn request(&mut self, topic: &str, records: &[Record]) -> Result<Vec<RecordOutcome>, PortError> {

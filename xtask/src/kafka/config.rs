@@ -51,6 +51,8 @@ pub(crate) fn bridge(ports: &Ports) -> String {
 http.host=127.0.0.1
 http.port={bridge}
 http.management.port={management}
+# What a reader that was killed has left behind is forgotten.
+http.timeoutSeconds=120
 kafka.bootstrap.servers=127.0.0.1:{broker}
 # There is one address: asking for it anew, without a pause, helps nothing.
 kafka.metadata.recovery.strategy=none

@@ -36,6 +36,8 @@ enum Trouble {
     Page,
     /// Records that say so are too large, each told by itself.
     Records,
+    /// The same, and those sent with one fail too.
+    Batches,
     /// A request with such a record is refused whole.
     Requests,
 }
@@ -80,11 +82,16 @@ impl Bridge {
                 let topic = request.uri().path().trim_start_matches("/topics/").to_owned();
                 let mut topics = self.0.topics.borrow_mut();
                 let topic = topics.entry(topic).or_default();
+                let is_batch_refused =
+                    trouble == Trouble::Batches && records.iter().any(|(_, value)| is_large(value));
                 let offsets: Vec<Value> = records
                     .into_iter()
                     .map(|record| {
-                        if trouble == Trouble::Records && is_large(&record.1) {
+                        if matches!(trouble, Trouble::Records | Trouble::Batches) && is_large(&record.1) {
                             return json!({"error_code": 500, "message": "The message is 2 bytes when serialized which is larger than 1"});
+                        }
+                        if is_batch_refused {
+                            return json!({"error_code": 500, "message": "Failed to append record because it was part of a batch which had one more more invalid records"});
                         }
                         topic.push(record);
                         json!({"partition": 0, "offset": topic.len() - 1})
@@ -249,7 +256,7 @@ fn an_outage_costs_one_request_and_not_one_for_each_topic() {
 #[test]
 fn one_record_that_kafka_refuses_is_a_dead_letter_and_the_others_are_there() {
     pollster::block_on(async {
-        for trouble in [Trouble::Records, Trouble::Requests] {
+        for trouble in [Trouble::Records, Trouble::Batches, Trouble::Requests] {
             let (bridge, memory) = Bridge::new();
             bridge.0.trouble.set(trouble);
             let (mut events, mut texts) = texts(100);

@@ -1,0 +1,317 @@
+//! Streams whose events go to Kafka: an ordinary client finds them there as they were accepted, whatever failed on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::Duration;
+
+use eventstar_tests::admin::{add_known_streams, comes_true_within};
+use eventstar_tests::cluster::Cluster;
+use eventstar_tests::dev::StateDir;
+use eventstar_tests::events::{array, job_event};
+use eventstar_tests::kafka::{Record, create_topic, read_topic};
+use eventstar_tests::proxy::{Proxy, Trouble};
+use eventstar_tests::random::fresh_uuid;
+use eventstar_tests::{Dev, Events, Request};
+use serde_json::{Value, json};
+
+/// Longer than a delivery waits between the attempts of a test.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Longer than the functions wait before they try to deliver.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+/// How many events are posted into each trouble.
+const EVENTS: usize = 20;
+
+const OVERLOADED: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/vnd.kafka.v2+json\r\ncontent-length: 80\r\nconnection: close\r\n\r\n\
+     {\"error_code\":503,\"message\":\"Bridge is overloaded, please retry again later. --\"}";
+const TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\ncontent-type: text/html\r\nretry-after: 1\r\ncontent-length: 26\r\nconnection: close\r\n\r\n<h1>Too Many Requests</h1>";
+const PAGE: &str = "HTTP/1.1 502 Bad Gateway\r\ncontent-type: text/html\r\ncontent-length: 20\r\nconnection: close\r\n\r\n<h1>Bad Gateway</h1>";
+
+/// An origin whose way to Kafka leads through a door.
+struct World {
+    dev: Dev,
+    door: Proxy,
+    cluster: Cluster,
+}
+
+impl World {
+    fn add(&self, stream: &str, settings: &Value) {
+        let mut all = json!({"schema_title": "job/run"});
+        let settings = settings.as_object().expect("a map").clone();
+        all.as_object_mut().expect("a map").extend(settings);
+        add_known_streams(&self.dev.instance, &json!({stream: all}));
+    }
+
+    /// Posts events until they are accepted, each with the same bytes; returns their ids.
+    fn post(&self, stream: &str) -> Vec<String> {
+        let ids: Vec<String> = (0..EVENTS).map(|_| fresh_uuid()).collect();
+        let events: Vec<String> = ids.iter().map(|id| job_event(stream, id, "")).collect();
+        comes_true_within(PATIENCE, "events are accepted", || {
+            self.dev.instance.post(array(&events)).status == 201
+        });
+        ids
+    }
+
+    fn records(&self, topic: &str) -> Vec<Record> {
+        read_topic(&self.cluster.broker(), topic)
+    }
+
+    fn delivered(&self, topic: &str) -> BTreeMap<String, usize> {
+        let mut times = BTreeMap::new();
+        for record in self.records(topic) {
+            *times.entry(id_of(&record)).or_default() += 1;
+        }
+        times
+    }
+}
+
+fn id_of(record: &Record) -> String {
+    let value: Value = serde_json::from_slice(record.value.as_deref().expect("a value")).expect("JSON");
+    value["meta"]["id"].as_str().expect("meta.id").to_owned()
+}
+
+/// One cluster for all that follows: it takes its time to start.
+#[test]
+fn over_kafka_nothing_is_lost() {
+    let cluster = Cluster::start();
+    let door = Proxy::start();
+    door.lead_to(&cluster.bridge());
+    let state = StateDir::new("over-kafka");
+    let url = format!("KAFKA_REST_URL=http://{}", door.address());
+    let host = format!("KAFKA_REST_HOST=http://{}", door.address());
+    let dev = Dev::start(&state, &["--var", &url, "--var", &host]);
+    let world = World { dev, door, cluster };
+    events_are_in_kafka_as_they_were_accepted(&world);
+    readers_read_them_back(&world);
+    one_record_that_kafka_refuses_is_a_dead_letter(&world);
+    accept_kafka_waits_for_the_acknowledgement(&world);
+    whatever_fails_every_accepted_event_is_in_kafka_and_once_in_the_log(&world);
+}
+
+fn events_are_in_kafka_as_they_were_accepted(world: &World) {
+    let stream = format!("kafka.bytes.{}", fresh_uuid());
+    world.add(
+        &stream,
+        &json!({"sinks": ["kafka"], "message_key_fields": {"job": "job"}}),
+    );
+    let ids: Vec<String> = (0..EVENTS).map(|_| fresh_uuid()).collect();
+    let members = r#","n":1.50e2,"text":"\u00e9 é""#;
+    let events: Vec<String> = ids.iter().map(|id| job_event(&stream, id, members)).collect();
+    world.dev.instance.produce(&events);
+    comes_true_within(PATIENCE, "the events are in Kafka", || {
+        topic_exists(world, &stream) && world.records(&stream).len() >= EVENTS
+    });
+    let records = world.records(&stream);
+    assert_eq!(records.len(), EVENTS, "nothing failed, so nothing is there twice");
+    for (record, sent) in records.iter().zip(&events) {
+        let value = String::from_utf8(record.value.clone().expect("a value")).expect("UTF-8");
+        let received = serde_json::from_str::<Value>(&value).expect("JSON")["meta"]["dt"].clone();
+        let expected = sent.replacen(
+            r#""dt":"2026-01-01T00:00:00Z","request_id""#,
+            &format!(r#""dt":{received},"request_id""#),
+            1,
+        );
+        assert_eq!(value, expected);
+        assert_eq!(record.key.as_deref(), Some(&br#"{"job":"test"}"#[..]));
+        let names: Vec<&str> = record.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(
+            names.contains(&"eventstar-id") && names.contains(&"eventstar-stream"),
+            "{names:?}"
+        );
+    }
+}
+
+fn topic_exists(world: &World, topic: &str) -> bool {
+    let bridge = eventstar_tests::http::Origin::parse(&format!("http://{}", world.cluster.bridge()));
+    bridge
+        .send(&Request::get(&format!("/topics/{topic}/partitions/0/offsets")))
+        .status
+        == 200
+}
+
+fn readers_read_them_back(world: &World) {
+    let stream = format!("kafka.read.{}", fresh_uuid());
+    world.add(&stream, &json!({"sinks": ["kafka"], "accept": "kafka"}));
+    let ids = world.post(&stream);
+    let records = world.records(&stream);
+    let origin = &world.dev.instance.origin;
+    let all = format!("/v2/stream/{stream}?since=2020-01-01T00:00:00Z");
+    let events = Events::open(origin, &all).take(EVENTS);
+    let told = |event: &eventstar_tests::SseEvent| (event.meta_id(), event.offset(), event.timestamp());
+    let expected: Vec<_> = records
+        .iter()
+        .map(|record| {
+            (
+                id_of(record),
+                record.offset,
+                u64::try_from(record.timestamp).expect("a time"),
+            )
+        })
+        .collect();
+    assert_eq!(events.iter().map(told).collect::<Vec<_>>(), expected);
+    assert_eq!(
+        events
+            .iter()
+            .map(eventstar_tests::SseEvent::meta_id)
+            .collect::<Vec<_>>(),
+        ids
+    );
+    let mut live = Events::open(origin, &format!("/v2/stream/{stream}"));
+    let mut resumed = Events::resume(origin, &all, &events[9].raw);
+    assert_eq!(
+        resumed.take(EVENTS - 10).iter().map(told).collect::<Vec<_>>(),
+        expected[10..]
+    );
+    let later = world.post(&stream);
+    for reader in [&mut live, &mut resumed] {
+        let came: Vec<String> = reader
+            .take(EVENTS)
+            .iter()
+            .map(eventstar_tests::SseEvent::meta_id)
+            .collect();
+        assert_eq!(came, later);
+    }
+    let since = events[5].timestamp();
+    let mut from_a_time = Events::open(origin, &format!("/v2/stream/{stream}?since={since}"));
+    assert!(from_a_time.next_event().timestamp() >= since);
+}
+
+fn one_record_that_kafka_refuses_is_a_dead_letter(world: &World) {
+    let stream = format!("kafka.bad.{}", fresh_uuid());
+    create_topic(&world.cluster.broker(), &stream, 20_000);
+    world.add(&stream, &json!({"sinks": ["log", "kafka"]}));
+    let ids: Vec<String> = (0..100).map(|_| fresh_uuid()).collect();
+    let large = format!(r#","filler":"{}""#, "x".repeat(60_000));
+    let events: Vec<String> = ids
+        .iter()
+        .enumerate()
+        .map(|(place, id)| job_event(&stream, id, if place == 42 { &large } else { "" }))
+        .collect();
+    world.dev.instance.produce(&events);
+    let good: BTreeSet<&String> = ids.iter().filter(|id| **id != ids[42]).collect();
+    comes_true_within(PATIENCE, "the others are in Kafka", || {
+        let delivered = world.delivered(&stream);
+        delivered.keys().collect::<BTreeSet<_>>() == good
+    });
+    let letters = format!("/admin/v1/dead-letters?stream={stream}");
+    let mut found = Vec::new();
+    comes_true_within(PATIENCE, "the one is a dead letter", || {
+        let page = world
+            .dev
+            .instance
+            .admin(Request::get(&letters))
+            .expect(200)
+            .text();
+        found = page
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
+            .collect();
+        !found.is_empty()
+    });
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["sinks"], json!(["kafka"]));
+    assert!(
+        found[0]["raw_event"]
+            .as_str()
+            .is_some_and(|event| event.contains(&ids[42]))
+    );
+    assert!(
+        found[0]["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("larger")),
+        "{found:?}"
+    );
+    let all = format!("/v2/stream/{stream}?since=2020-01-01T00:00:00Z");
+    assert_eq!(
+        Events::open(&world.dev.instance.origin, &all).take(100).len(),
+        100,
+        "the log has it"
+    );
+}
+
+fn accept_kafka_waits_for_the_acknowledgement(world: &World) {
+    let stream = format!("kafka.ack.{}", fresh_uuid());
+    world.add(&stream, &json!({"sinks": ["kafka"], "accept": "kafka"}));
+    for trouble in [
+        Trouble::HungUp,
+        Trouble::Answered(OVERLOADED),
+        Trouble::Answered(PAGE),
+        Trouble::CutAfter(0),
+    ] {
+        world.door.make(Some(trouble));
+        let answer = world.dev.instance.post(job_event(&stream, &fresh_uuid(), ""));
+        assert_eq!(answer.status, 503, "{trouble:?}: {}", answer.text());
+        assert!(answer.header("retry-after").is_some());
+    }
+    world.door.make(None);
+    let ids = world.post(&stream);
+    let delivered = world.delivered(&stream);
+    assert!(
+        ids.iter().all(|id| delivered.get(id) == Some(&1)),
+        "{delivered:?}"
+    );
+}
+
+fn whatever_fails_every_accepted_event_is_in_kafka_and_once_in_the_log(world: &World) {
+    let stream = format!("kafka.faults.{}", fresh_uuid());
+    world.add(&stream, &json!({"sinks": ["log", "kafka"]}));
+    let mut accepted = Vec::new();
+    for trouble in [
+        Trouble::HungUp,
+        Trouble::Answered(OVERLOADED),
+        Trouble::Answered(TOO_MANY),
+        Trouble::Answered(PAGE),
+        // The acknowledgement is lost, and cut in its middle.
+        Trouble::CutAfter(0),
+        Trouble::CutAfter(150),
+        Trouble::Slow(Duration::from_secs(2)),
+    ] {
+        world.door.make(Some(trouble));
+        accepted.extend(world.post(&stream));
+        thread::sleep(ATTEMPT);
+    }
+    world.door.make(None);
+    for part in ["bridge", "broker"] {
+        world.cluster.down(part);
+        accepted.extend(world.post(&stream));
+        thread::sleep(ATTEMPT);
+        world.cluster.up();
+    }
+    accepted.extend(world.post(&stream));
+    let mut delivered = BTreeMap::new();
+    comes_true_within(PATIENCE, "every accepted event is in Kafka", || {
+        delivered = world.delivered(&stream);
+        accepted.iter().all(|id| delivered.contains_key(id))
+    });
+    let all = format!("/v2/stream/{stream}?since=2020-01-01T00:00:00Z&until=-0s");
+    let page = world
+        .dev
+        .instance
+        .send(&Request::get(&all).header("accept", "application/json"))
+        .expect(200)
+        .text();
+    let logged: Vec<String> = page
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| {
+            serde_json::from_str::<Value>(line).expect("JSON")["meta"]["id"]
+                .as_str()
+                .expect("meta.id")
+                .to_owned()
+        })
+        .collect();
+    let once: BTreeSet<&String> = logged.iter().collect();
+    assert_eq!(once.len(), logged.len(), "an event is in the log twice");
+    assert!(
+        accepted.iter().all(|id| once.contains(id)),
+        "an event is missing from the log"
+    );
+    let records: usize = delivered.values().sum();
+    println!(
+        "sent {0}, accepted {0}, delivered {1}, duplicates {2}, lost 0",
+        accepted.len(),
+        delivered.len(),
+        records - delivered.len()
+    );
+}
