@@ -128,12 +128,12 @@ impl Ports {
     fn of(&self, part: Part) -> Vec<(u16, &'static str)> {
         match part {
             Part::Broker => vec![
-                (self.broker, "--broker-port"),
-                (self.controller, "--controller-port"),
+                (self.broker, "`cargo xtask kafka up --broker-port`"),
+                (self.controller, "`cargo xtask kafka up --controller-port`"),
             ],
             Part::Bridge => vec![
-                (self.bridge, "--bridge-port"),
-                (self.management, "--management-port"),
+                (self.bridge, "`cargo xtask kafka up --bridge-port`"),
+                (self.management, "`cargo xtask kafka up --management-port`"),
             ],
         }
     }
