@@ -1,6 +1,6 @@
 //! Dead letters: what could not be delivered, kept in a log topic of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 use eventstar_event::{Document, Envelope, Topic, id_of};
@@ -186,26 +186,45 @@ pub async fn dead_letters<P: Platform>(
     keep(platform, &letters).await
 }
 
+/// Makes one letter of the letters of each event, for all sinks that lack it: a log keeps one event of a delivery id.
+fn merged<'l>(letters: &'l [Letter<'_>]) -> Vec<(Option<&'l Envelope>, DeadLetter)> {
+    let mut merged: Vec<(Option<&Envelope>, DeadLetter)> = Vec::with_capacity(letters.len());
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for letter in letters {
+        let known = letter.event.and_then(|event| {
+            let place = *places.entry(event.id.as_str()).or_insert(merged.len());
+            Some((event, merged.get_mut(place)?))
+        });
+        let Some((event, (_, known))) = known else {
+            merged.push((letter.event, letter.about.clone()));
+            continue;
+        };
+        known.sinks.extend_from_slice(&letter.about.sinks);
+        known.reason.push_str("; ");
+        known.reason.push_str(&letter.about.reason);
+        known.fingerprint = fingerprint(&scope(&event.stream, &known.sinks), &known.reason);
+    }
+    merged
+}
+
 /// Keeps dead letters. They have the delivery ids of their events, so that keeping them twice leaves one.
 pub(crate) async fn keep<P: Platform>(platform: &P, letters: &[Letter<'_>]) -> Result<(), PortError> {
     let corrupt = |error: &dyn std::fmt::Display| PortError::corrupt("log", error.to_string());
     let log = dead_letter_log()?;
     let mut kept = Vec::with_capacity(letters.len());
-    for letter in letters {
+    for (event, about) in merged(letters) {
         let new_id = || {
             uuid::Builder::from_random_bytes(platform.random())
                 .into_uuid()
                 .to_string()
         };
         kept.push(Envelope {
-            id: letter.event.map_or_else(new_id, |event| event.id.clone()),
-            dt: letter.event.map_or_else(|| platform.now(), |event| event.dt),
+            id: event.map_or_else(new_id, |event| event.id.clone()),
+            dt: event.map_or_else(|| platform.now(), |event| event.dt),
             stream: DEAD_LETTER_TOPIC.to_owned(),
             key: None,
-            headers: letter
-                .event
-                .map_or_else(BTreeMap::new, |event| event.headers.clone()),
-            event: serde_json::to_string(&letter.about).map_err(|error| corrupt(&error))?,
+            headers: event.map_or_else(BTreeMap::new, |event| event.headers.clone()),
+            event: serde_json::to_string(&about).map_err(|error| corrupt(&error))?,
         });
     }
     platform
@@ -245,6 +264,47 @@ mod tests {
             of("no 110e8400-e29b-41d4-a716-446655440000")
         );
         assert_ne!(of("\"a\" is no log"), of("\"a\" is a log"));
+    }
+
+    #[test]
+    fn an_event_that_two_sinks_refuse_is_one_letter_of_both() {
+        let events: Vec<Envelope> = (0..2)
+            .map(|n| Envelope {
+                id: n.to_string(),
+                dt: 1,
+                stream: "x".into(),
+                key: None,
+                headers: BTreeMap::new(),
+                event: "{}".into(),
+            })
+            .collect();
+        let unreadable = Bytes::from_static(b"garbage");
+        let refused = |event, sink, reason| {
+            let mut letter = Letter::unreadable(&unreadable, reason);
+            letter.event = Some(event);
+            letter.about.sinks.push(sink);
+            letter
+        };
+        let letters = [
+            refused(&events[0], Sink::Log, "full"),
+            refused(&events[1], Sink::Kafka, "too large"),
+            refused(&events[0], Sink::Kafka, "too large"),
+            Letter::unreadable(&unreadable, "no message"),
+            Letter::unreadable(&unreadable, "no message"),
+        ];
+        let merged: Vec<_> = merged(&letters)
+            .into_iter()
+            .map(|(event, letter)| (event.map(|event| event.id.as_str()), letter))
+            .collect();
+        let ids: Vec<_> = merged.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids, [Some("0"), Some("1"), None, None]);
+        let both = &merged[0].1;
+        assert_eq!(
+            (both.sinks.as_slice(), both.reason.as_str()),
+            (&[Sink::Log, Sink::Kafka][..], "full; too large")
+        );
+        assert_eq!(both.fingerprint, fingerprint("x/log+kafka", "full; too large"));
+        assert_eq!(merged[1].1.sinks, [Sink::Kafka]);
     }
 
     #[test]
