@@ -151,7 +151,7 @@ struct Filters {
 impl DeadLetters {
     pub(crate) fn run(self, out: &mut dyn Write, log: &mut dyn Write) -> Result<ExitCode> {
         match self {
-            Self::List(command) => command.run(out)?,
+            Self::List(command) => command.run(out, log)?,
             Self::Show(command) => command.run(out)?,
             Self::Replay(command) => return command.run(out, log),
             Self::Drop(command) => return command.run(out, log),
@@ -161,10 +161,13 @@ impl DeadLetters {
 }
 
 impl List {
-    fn run(&self, out: &mut dyn Write) -> Result<()> {
+    fn run(&self, out: &mut dyn Write, log: &mut dyn Write) -> Result<()> {
         let admin = self.target.admin()?;
         let client = Client::new(&admin, &self.filters.topic);
         let open = client.open(&self.filters)?;
+        if open.is_empty() {
+            writeln!(log, "nothing to list: all is delivered, replayed or dropped")?;
+        }
         match (self.each, self.json) {
             (true, true) => client.letters(&self.filters, &open, &mut |letter| {
                 writeln!(out, "{}", letter.line)?;

@@ -104,7 +104,11 @@ fn like_failures_are_one_line() {
         "stream": "s", "schemas": ["/a/1.0.0"], "reason": "no room\nfor d",
     });
     assert_eq!(line, expected);
-    assert_eq!(world.good("list --stream t"), "");
+    let (is_good, out, log) = world.run("list --stream t");
+    assert!(
+        is_good && out.is_empty() && log.starts_with("nothing to list"),
+        "{out}{log}"
+    );
 }
 
 #[test]

@@ -293,6 +293,48 @@ fn a_replayed_event_is_in_the_log_once_as_it_was_received() {
 }
 
 #[test]
+fn an_event_that_kafka_refuses_is_replayed_to_kafka_alone() {
+    pollster::block_on(async {
+        let memory = world().await.with("KAFKA_REST_URL", "http://bridge:8080");
+        let kafka = |answer: &'static str| {
+            memory.serve("bridge:8080", move |_| {
+                let builder =
+                    http::Response::builder().header("content-type", "application/vnd.kafka.v2+json");
+                builder.body(Bytes::from_static(answer.as_bytes())).unwrap()
+            });
+        };
+        kafka(r#"{"offsets":[{"error_code":400,"message":"The message is 9 bytes when serialized"}]}"#);
+        let mut message = QueueMessage::decode(&queue_message(vec![event("k", START, "{}")])).unwrap();
+        message.sinks.sinks.push(Sink::Kafka);
+        let delivered = crate::consume(&memory, vec![message.encode()]).await;
+        assert!(
+            matches!(&delivered[0], crate::Delivered::Dead(_)),
+            "{delivered:?}"
+        );
+        let letters = list(&memory, "").await;
+        assert_eq!(letters.each("sinks"), [json!(["kafka"])]);
+
+        let answer = send(&memory, "POST", "/replay", &letters.body).await;
+        assert_eq!(answer.each("outcome"), ["refused"]);
+        assert!(answer.body.contains("9 bytes"), "{}", answer.body);
+        assert_eq!(
+            list(&memory, "").await.head.as_deref(),
+            Some("1"),
+            "no new letter"
+        );
+
+        kafka(r#"{"offsets":[{"partition":0,"offset":7}]}"#);
+        let _ = memory.take_requests();
+        memory.fail("log", Fault::Before);
+        let answer = send(&memory, "POST", "/replay", &letters.body).await;
+        assert_eq!(answer.each("outcome"), ["delivered"]);
+        assert_eq!(memory.take_requests().len(), 1);
+        memory.heal();
+        assert_eq!(stored(&memory).await.len(), 1);
+    });
+}
+
+#[test]
 fn what_is_refused_again_is_told_and_is_no_new_letter() {
     pollster::block_on(async {
         let memory = world().await;
