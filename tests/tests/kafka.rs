@@ -158,7 +158,7 @@ fn readers_read_them_back(world: &World) {
         ids
     );
     let mut live = Events::open(origin, &format!("/v2/stream/{stream}"));
-    let mut resumed = Events::resume(origin, &all, &events[9].raw);
+    let mut resumed = Events::resume(origin, &all, &events[9].id);
     assert_eq!(
         resumed.take(EVENTS - 10).iter().map(told).collect::<Vec<_>>(),
         expected[10..]
