@@ -10,6 +10,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::{Agent, Body};
 
 use crate::diff::diff;
+use crate::http::{self, detail};
 use crate::{SchemaVersion, StreamConfigFile};
 
 /// At most this many schemas in one request: the route's own limit.
@@ -92,14 +93,8 @@ impl fmt::Display for PublishedStreams {
 impl Admin {
     /// A client of the Eventstar at `base`.
     pub fn new(base: &str, token: &str) -> Result<Self> {
-        if !base.starts_with("http://") && !base.starts_with("https://") {
-            bail!("{base}: not a URL: write it with http:// or https://");
-        }
-        if token.is_empty() || token.contains(|letter: char| !letter.is_ascii_graphic()) {
-            bail!(
-                "the admin token is empty or has characters a header cannot hold: check EVENTSTAR_ADMIN_TOKEN"
-            );
-        }
+        let base = http::base_url(base)?;
+        let token = http::token(token, "EVENTSTAR_ADMIN_TOKEN")?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
@@ -108,8 +103,8 @@ impl Admin {
             .build();
         Ok(Self {
             agent: config.into(),
-            base: base.trim_end_matches('/').to_owned(),
-            token: token.to_owned(),
+            base,
+            token,
         })
     }
 
@@ -429,16 +424,6 @@ fn names(text: &str, uri: &str) -> bool {
         let after = text.get(at + uri.len()..).and_then(|rest| rest.chars().next());
         !after.is_some_and(|letter| letter.is_ascii_digit())
     })
-}
-
-/// The human part of an error body.
-fn detail(text: &str) -> String {
-    let body: Value = serde_json::from_str(text).unwrap_or_default();
-    let members = ["detail", "message", "error", "title"];
-    let found = members
-        .iter()
-        .find_map(|member| body.get(member).and_then(Value::as_str));
-    found.unwrap_or(text).trim().to_owned()
 }
 
 #[cfg(test)]

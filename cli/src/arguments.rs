@@ -7,6 +7,8 @@ use anyhow::Result;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::interrupt;
+use crate::produce::Produce;
 use crate::dead_letters::DeadLetters;
 use crate::schema::RepositoryCommand;
 use crate::schema_check::SchemaCheck;
@@ -14,7 +16,7 @@ use crate::schema_publish::SchemaPublish;
 use crate::stream_command::StreamCommand;
 use crate::validate::Validate;
 
-/// Keeps schema repositories and stream config, checks them, and events, and publishes them to an Eventstar.
+/// Keeps schema repositories and stream config, checks them, and events, publishes them to an Eventstar, and posts and reads events.
 #[derive(Debug, Parser)]
 #[command(
     name = "eventstar",
@@ -29,10 +31,12 @@ Examples:
   eventstar stream history --profile production
   eventstar stream rollback --profile production 7
   eventstar validate events.ndjson --schemas schemas/jsonschema --streams streams.yaml
+  eventstar produce --to https://events.example.org events.ndjson
   eventstar dead-letters list --profile production
   eventstar completions bash > ~/.local/share/bash-completion/completions/eventstar
 
-`eventstar help COMMAND` tells more of each. The admin token comes from EVENTSTAR_ADMIN_TOKEN or a profile."
+`eventstar help COMMAND` tells more of each. The admin token comes from EVENTSTAR_ADMIN_TOKEN or a profile, a
+producer token from EVENTSTAR_PRODUCER_TOKEN or a profile."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -47,6 +51,7 @@ enum Command {
     #[command(subcommand)]
     Stream(StreamCommand),
     Validate(Validate),
+    Produce(Produce),
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     Completions(Completions),
@@ -83,6 +88,7 @@ impl Arguments {
     /// # Errors
     /// What kept it from being done; what a check found is no error, but the exit code.
     pub fn run(self) -> Result<ExitCode> {
+        interrupt::install()?;
         self.run_on(&mut io::stdout(), &mut io::stderr())
     }
 
@@ -93,6 +99,7 @@ impl Arguments {
             Command::Schema(SchemaCommand::Repository(command)) => return command.run(out, log),
             Command::Stream(command) => return command.run(out, log),
             Command::Validate(command) => return command.run(out, log),
+            Command::Produce(command) => return command.run(out, log),
             Command::DeadLetters(command) => return command.run(out, log),
             Command::Completions(command) => command.run(out),
         }

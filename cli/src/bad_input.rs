@@ -27,7 +27,7 @@ impl World {
         let (target, state) = fake::start();
         let world = Self {
             dir: tempfile::tempdir().unwrap(),
-            to: target.to.unwrap(),
+            to: target.url().to_owned(),
             state,
         };
         world.write(".jsonschema-tools.yaml", b"contentTypes: [yaml]\n");

@@ -1,4 +1,6 @@
-//! A stand-in for the admin routes, for tests: the stream config and the schemas of one repository, in memory.
+//! A stand-in for a deployment, for tests: the stream config, the schemas of one repository, and events, in memory.
+
+pub(crate) mod events;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,6 +20,7 @@ pub(crate) struct State {
     pub(crate) schemas: BTreeMap<String, String>,
     pub(crate) letters: Letters,
     pub(crate) requests: Vec<String>,
+    pub(crate) events: events::Events,
     /// How many more requests are answered; all when `None`.
     pub(crate) answers_left: Option<usize>,
     /// Whether schemas are published without edge KV having them.
@@ -27,11 +30,7 @@ pub(crate) struct State {
 /// Starts one; it ends with the test.
 pub(crate) fn start() -> (Target, Arc<Mutex<State>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let target = Target {
-        to: Some(format!("http://{}", listener.local_addr().unwrap())),
-        token: Some("root".to_owned()),
-        ..Target::default()
-    };
+    let target = Target::at(&format!("http://{}", listener.local_addr().unwrap()), "root");
     let state = Arc::new(Mutex::new(State::default()));
     let shared = Arc::clone(&state);
     thread::spawn(move || {
@@ -69,9 +68,14 @@ fn serve(stream: TcpStream, state: &mut State) {
     }
     state.requests.push(request.clone());
     let body = String::from_utf8(body).unwrap();
-    if request.contains("/dead-letters") || request.contains(" /v1/events") {
+    // Dead letters are posted one at a time.
+    if request.contains("/dead-letters") || request.contains(" /v1/events") && !body.starts_with('[') {
         let answer = fake::answer(&mut state.letters, &request, &body);
         reader.into_inner().write_all(answer.as_bytes()).unwrap();
+        return;
+    }
+    if let Some(bytes) = state.events.answer(&request, &headers, &body) {
+        reader.into_inner().write_all(bytes.as_bytes()).unwrap();
         return;
     }
     let (status, tag, body) = answer(state, &request, &headers, &body);

@@ -1,5 +1,6 @@
 //! The `eventstar` command as a library: materializes and checks schema repositories, reads them and stream configuration
-//! from disk and publishes them through the admin routes of a running Eventstar, checks events offline, and replays dead letters.
+//! from disk, publishes them through the admin routes of a running Eventstar, checks events offline, posts and reads them, and
+//! replays dead letters.
 
 mod admin;
 mod arguments;
@@ -9,9 +10,13 @@ mod dead_letters;
 mod diff;
 #[cfg(test)]
 mod fake;
+mod http;
 mod import;
+mod intake;
+mod interrupt;
 mod lint;
 mod place;
+mod produce;
 mod progress;
 mod remote;
 mod schema;

@@ -10,6 +10,8 @@ pub(crate) struct Progress<'l> {
     log: &'l mut dyn Write,
     is_terminal: bool,
     task: String,
+    /// Whether the line on the terminal has not ended.
+    is_open: bool,
 }
 
 impl<'l> Progress<'l> {
@@ -19,6 +21,24 @@ impl<'l> Progress<'l> {
             log,
             is_terminal: io::stderr().is_terminal(),
             task: task.to_owned(),
+            is_open: false,
+        }
+    }
+
+    /// Shows that so many events are done, where nobody knows of how many.
+    pub(crate) fn count(&mut self, done: usize) {
+        let _ = if self.is_terminal {
+            self.is_open = true;
+            write!(self.log, "\r{}: {done} events", self.task).and_then(|()| self.log.flush())
+        } else {
+            writeln!(self.log, "{}: {done} events", self.task)
+        };
+    }
+
+    /// Ends the line that counts.
+    pub(crate) fn end(&mut self) {
+        if std::mem::take(&mut self.is_open) {
+            let _ = writeln!(self.log);
         }
     }
 
@@ -30,6 +50,18 @@ impl<'l> Progress<'l> {
             (true, true) => writeln!(self.log, "\r{line}"),
             (false, _) => writeln!(self.log, "{}: {done} of {total}", self.task),
         };
+    }
+}
+
+/// What else is to be said stands on lines of its own.
+impl Write for Progress<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.end();
+        self.log.write(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.log.flush()
     }
 }
 

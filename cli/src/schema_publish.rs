@@ -164,11 +164,7 @@ mod tests {
 
     fn run(target: &Target, dir: &Path, dry_run: bool) -> (Result<String>, String) {
         let command = SchemaPublish {
-            target: Target {
-                to: target.to.clone(),
-                token: target.token.clone(),
-                ..Target::default()
-            },
+            target: Target::at(target.url(), "root"),
             repository: "one".to_owned(),
             dry_run,
             dir: dir.to_owned(),

@@ -13,16 +13,12 @@ impl World {
     fn new() -> Self {
         let (target, state) = fake::start();
         let dir = tempfile::tempdir().unwrap();
-        let to = target.to.unwrap();
+        let to = target.url().to_owned();
         Self { dir, state, to }
     }
 
     fn target(&self) -> Target {
-        Target {
-            to: Some(self.to.clone()),
-            token: Some("root".to_owned()),
-            ..Target::default()
-        }
+        Target::at(&self.to, "root")
     }
 
     fn file(&self, text: &str) -> PathBuf {

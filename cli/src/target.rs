@@ -14,15 +14,15 @@ use crate::Admin;
 /// The variable with the admin token.
 const TOKEN: &str = "EVENTSTAR_ADMIN_TOKEN";
 
+/// The variable with the producer token.
+pub(crate) const PRODUCER_TOKEN: &str = "EVENTSTAR_PRODUCER_TOKEN";
+
 /// The deployment, named by URL or by a profile.
 #[derive(Debug, Default, Args)]
-pub(crate) struct Target {
+pub(crate) struct Deployment {
     /// Base URL of the deployment, such as `http://127.0.0.1:8787`.
     #[arg(long, value_name = "URL", required_unless_present = "profile")]
     pub(crate) to: Option<String>,
-    /// Admin token; without it that of the profile, else that of the environment (EVENTSTAR_ADMIN_TOKEN).
-    #[arg(long, value_name = "TOKEN")]
-    pub(crate) token: Option<String>,
     /// Profile that names URL and token, in the profile file.
     #[arg(long, value_name = "NAME", conflicts_with = "to")]
     pub(crate) profile: Option<String>,
@@ -31,32 +31,60 @@ pub(crate) struct Target {
     pub(crate) profiles: Option<PathBuf>,
 }
 
+/// The deployment, and the token that opens its admin routes.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Target {
+    #[command(flatten)]
+    pub(crate) deployment: Deployment,
+    /// Admin token; without it that of the profile, else that of the environment (EVENTSTAR_ADMIN_TOKEN).
+    #[arg(long, value_name = "TOKEN")]
+    pub(crate) token: Option<String>,
+}
+
+/// What a profile has.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Profile {
-    to: String,
-    token: Option<String>,
+pub(crate) struct Profile {
+    /// Base URL.
+    pub(crate) to: String,
+    /// Admin token.
+    pub(crate) token: Option<String>,
+    /// Producer token.
+    pub(crate) producer_token: Option<String>,
 }
 
 impl Target {
     /// A client of the deployment's admin routes.
     pub(crate) fn admin(&self) -> Result<Admin> {
-        let (to, of_profile) = match (&self.to, &self.profile) {
-            (Some(to), _) => (to.clone(), None),
-            (None, Some(name)) => {
-                let profile = self.profile(name)?;
-                (profile.to, profile.token)
-            }
-            (None, None) => bail!("name the deployment: --to URL or --profile NAME"),
-        };
-        let token = self.token.clone().or(of_profile).or_else(|| env::var(TOKEN).ok());
-        let Some(token) = token else {
-            bail!("no admin token: set {TOKEN}, or the token of a profile");
-        };
-        Admin::new(&to, &token)
+        let profile = self.deployment.profile()?;
+        admin(&profile, self.token.as_deref())
+    }
+}
+
+/// A client of a deployment's admin routes: with `token`, else the profile's, else that of the environment.
+pub(crate) fn admin(profile: &Profile, token: Option<&str>) -> Result<Admin> {
+    let token = token.map(str::to_owned).or_else(|| profile.token.clone());
+    let Some(token) = token.or_else(|| env::var(TOKEN).ok()) else {
+        bail!("no admin token: set {TOKEN}, or the token of a profile");
+    };
+    Admin::new(&profile.to, &token)
+}
+
+impl Deployment {
+    /// Its URL, and the tokens where a profile names it.
+    pub(crate) fn profile(&self) -> Result<Profile> {
+        match (&self.to, &self.profile) {
+            (Some(to), _) => Ok(Profile {
+                to: to.clone(),
+                token: None,
+                producer_token: None,
+            }),
+            (None, Some(name)) => self.read_profile(name),
+            (None, None) => bail!("name the deployment: its URL, or --profile NAME"),
+        }
     }
 
-    fn profile(&self, name: &str) -> Result<Profile> {
+    fn read_profile(&self, name: &str) -> Result<Profile> {
         let file = match &self.profiles {
             Some(file) => file.clone(),
             None => {
@@ -69,7 +97,7 @@ impl Target {
         // What a parser says may quote the text, which has tokens in it.
         let mut profiles: BTreeMap<String, Profile> = serde_yaml_ng::from_str(&text).map_err(|error| {
             let line = error.location().map_or(0, |location| location.line());
-            anyhow::anyhow!("{shown}:{line}: expected NAME: {{to: URL, token: TOKEN}}")
+            anyhow::anyhow!("{shown}:{line}: expected NAME: {{to: URL, token: TOKEN, producer_token: TOKEN}}")
         })?;
         match profiles.remove(name) {
             Some(profile) => Ok(profile),
@@ -110,6 +138,25 @@ fn is_private(_: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
+impl Target {
+    /// The deployment at a URL, with a token.
+    pub(crate) fn at(to: &str, token: &str) -> Self {
+        Self {
+            deployment: Deployment {
+                to: Some(to.to_owned()),
+                ..Deployment::default()
+            },
+            token: Some(token.to_owned()),
+        }
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> &str {
+        self.deployment.to.as_deref().unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -120,9 +167,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("profiles.yaml");
         let target = |name: &str| Target {
-            profile: Some(name.to_owned()),
-            profiles: Some(file.clone()),
-            ..Target::default()
+            deployment: Deployment {
+                profile: Some(name.to_owned()),
+                profiles: Some(file.clone()),
+                ..Deployment::default()
+            },
+            token: None,
         };
         let refusal = |name: &str| format!("{:#}", target(name).admin().unwrap_err());
         assert!(refusal("a").contains("profiles.yaml: cannot be read"));

@@ -216,7 +216,8 @@ impl Rules {
     }
 }
 
-fn unreadable(error: &JsonError) -> String {
+/// Why a text is no event.
+pub(crate) fn unreadable(error: &JsonError) -> String {
     match error {
         JsonError::DuplicateKey(pointer) => format!("{pointer}: the member appears twice: remove one"),
         error => error.to_string(),

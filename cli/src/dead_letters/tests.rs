@@ -37,7 +37,7 @@ impl World {
             }
         }
         Self {
-            to: target.to.unwrap(),
+            to: target.url().to_owned(),
             state,
         }
     }
