@@ -14,6 +14,7 @@ use crate::schema::RepositoryCommand;
 use crate::schema_check::SchemaCheck;
 use crate::schema_publish::SchemaPublish;
 use crate::stream_command::StreamCommand;
+use crate::tail::Tail;
 use crate::validate::Validate;
 
 /// Keeps schema repositories and stream config, checks them, and events, publishes them to an Eventstar, and posts and reads events.
@@ -32,6 +33,7 @@ Examples:
   eventstar stream rollback --profile production 7
   eventstar validate events.ndjson --schemas schemas/jsonschema --streams streams.yaml
   eventstar produce --to https://events.example.org events.ndjson
+  eventstar tail --to https://events.example.org test.event
   eventstar dead-letters list --profile production
   eventstar completions bash > ~/.local/share/bash-completion/completions/eventstar
 
@@ -52,6 +54,7 @@ enum Command {
     Stream(StreamCommand),
     Validate(Validate),
     Produce(Produce),
+    Tail(Tail),
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     Completions(Completions),
@@ -100,6 +103,7 @@ impl Arguments {
             Command::Stream(command) => return command.run(out, log),
             Command::Validate(command) => return command.run(out, log),
             Command::Produce(command) => return command.run(out, log),
+            Command::Tail(command) => command.run(out, log)?,
             Command::DeadLetters(command) => return command.run(out, log),
             Command::Completions(command) => command.run(out),
         }

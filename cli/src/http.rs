@@ -80,6 +80,11 @@ impl Retries {
         self.failures = 0;
     }
 
+    /// The server asks for another first wait.
+    pub(crate) fn set_first_wait(&mut self, wait: Duration) {
+        self.first_wait = wait.min(LONGEST_ASKED);
+    }
+
     /// Tells of a failure and waits: as long as the server asks for, else ever longer, and by chance up to half longer, so that
     /// many clients do not come back at once.
     ///
@@ -122,6 +127,8 @@ mod tests {
         assert_eq!(retries.next_wait(None, 1.0).as_secs(), 45, "half longer at most");
         let asked = Some(Duration::from_secs(7));
         assert_eq!(retries.next_wait(asked, 0.0).as_secs(), 7);
+        retries.set_first_wait(Duration::from_secs(100));
+        assert_eq!(retries.next_wait(None, 0.0).as_secs(), 100);
     }
 
     #[test]
