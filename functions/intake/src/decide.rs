@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use eventstar_event::json::quote;
-use eventstar_event::partition::partition_of;
 use eventstar_event::time::{Millis, to_iso};
 use eventstar_event::{Document, Envelope, JsonError};
 use eventstar_http_api::Principal;
@@ -233,11 +232,13 @@ fn judge<P: Platform>(
     }
     let Destination { name, config, topic } = destination;
     let topic = topic.clone()?;
-    let key = message_key(config, &event)?;
+    let key = config
+        .message_key(&event)
+        .map_err(|missing| Failure::client("missing_key_field", missing.to_string()))?;
     Ok(Decided::Accept {
         log: LogName {
             topic,
-            partition: partition(config, key.as_deref(), &event),
+            partition: config.partition(key.as_deref(), &event),
             epoch: config.log_epoch,
         },
         envelope: Envelope {
@@ -250,36 +251,4 @@ fn judge<P: Platform>(
         },
         stream: Rc::clone(config),
     })
-}
-
-/// The partition, by the message key, else by `meta.id`, else by the event.
-fn partition(config: &Stream, key: Option<&str>, event: &Document<'_>) -> u32 {
-    if config.partitions < 2 {
-        return 0;
-    }
-    let hash = |text: &str| partition_of(text.as_bytes(), config.partitions);
-    match (key, event.get(&["meta", "id"])) {
-        (Some(key), _) => hash(key),
-        (None, Some(id)) => hash(&id.text()),
-        (None, None) => hash(&event.text()),
-    }
-}
-
-/// The message key: a JSON object of the fields the stream names (`message_key_fields`).
-fn message_key(config: &Stream, event: &Document<'_>) -> Result<Option<String>, Failure> {
-    if config.message_key_fields.is_empty() {
-        return Ok(None);
-    }
-    let mut members = Vec::with_capacity(config.message_key_fields.len());
-    for (name, path) in &config.message_key_fields {
-        let Some(value) = event.get(path) else {
-            let message = format!(
-                "Failed extracting {} from event, field is not defined.",
-                path.join(".")
-            );
-            return Err(Failure::client("missing_key_field", message));
-        };
-        members.push(format!("{}:{}", quote(name), value.text()));
-    }
-    Ok(Some(format!("{{{}}}", members.join(","))))
 }
