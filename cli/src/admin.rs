@@ -243,18 +243,19 @@ impl Admin {
 
     /// Appends lines `{"dt": …, "event": {…}}` to a log of a stream as they are, or finds them there.
     pub fn append(&self, stream: &str, topic: &str, partition: usize, lines: &str) -> Result<()> {
-        let url = format!(
-            "{}/admin/v1/streams/{stream}/events?topic={topic}&partition={partition}",
-            self.base
-        );
-        let request = self.agent.post(&url).header("authorization", self.bearer());
-        let answer = request.header("content-type", "application/x-ndjson").send(lines);
-        let mut answer = answer.with_context(|| format!("{url} cannot be reached"))?;
-        let text = read(&mut answer)?;
-        match answer.status() {
-            StatusCode::OK => Ok(()),
-            status => bail!("{url} answered {status}: {}", detail(&text)),
-        }
+        self.try_append(stream, topic, partition, lines)?.ok().map(|_| ())
+    }
+
+    /// The same; gives the answer whatever its status.
+    pub(crate) fn try_append(
+        &self,
+        stream: &str,
+        topic: &str,
+        partition: usize,
+        lines: &str,
+    ) -> Result<Answer> {
+        let path = format!("/admin/v1/streams/{stream}/events?topic={topic}&partition={partition}");
+        self.post(&path, "application/x-ndjson", lines)
     }
 
     /// Delivers some of what waits for its delivery, on a host that does not do it by itself.

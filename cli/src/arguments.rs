@@ -7,9 +7,10 @@ use anyhow::Result;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::dead_letters::DeadLetters;
 use crate::interrupt;
 use crate::produce::Produce;
-use crate::dead_letters::DeadLetters;
+use crate::replay::Replay;
 use crate::schema::RepositoryCommand;
 use crate::schema_check::SchemaCheck;
 use crate::schema_publish::SchemaPublish;
@@ -34,6 +35,7 @@ Examples:
   eventstar validate events.ndjson --schemas schemas/jsonschema --streams streams.yaml
   eventstar produce --to https://events.example.org events.ndjson
   eventstar tail --to https://events.example.org test.event
+  eventstar replay --profile production --from test.event --since=-1d --to test.restored
   eventstar dead-letters list --profile production
   eventstar completions bash > ~/.local/share/bash-completion/completions/eventstar
 
@@ -55,6 +57,7 @@ enum Command {
     Validate(Validate),
     Produce(Produce),
     Tail(Tail),
+    Replay(Replay),
     #[command(subcommand)]
     DeadLetters(DeadLetters),
     Completions(Completions),
@@ -104,6 +107,7 @@ impl Arguments {
             Command::Validate(command) => return command.run(out, log),
             Command::Produce(command) => return command.run(out, log),
             Command::Tail(command) => command.run(out, log)?,
+            Command::Replay(command) => return command.run(out, log),
             Command::DeadLetters(command) => return command.run(out, log),
             Command::Completions(command) => command.run(out),
         }

@@ -20,6 +20,7 @@ mod produce;
 mod progress;
 mod relay;
 mod remote;
+mod replay;
 mod schema;
 mod schema_check;
 mod schema_publish;

@@ -20,8 +20,6 @@ pub(crate) struct Events {
     pub(crate) streams: VecDeque<String>,
     /// The query and the `Last-Event-ID` of each connection.
     pub(crate) connections: Vec<(String, Option<String>)>,
-    /// Answer of `GET /v1/stream-configs/…`.
-    pub(crate) config: Value,
     seen: Vec<String>,
 }
 
@@ -47,9 +45,6 @@ impl Events {
                 Ok(status) => reply(status, r#"{"detail":"the reason, and what to do"}"#),
                 Err(_) => format!("{EARLY_END}{next}"),
             });
-        }
-        if path.starts_with("GET /v1/stream-configs/") {
-            return Some(reply(200, &self.config.to_string()));
         }
         let is_append = path.starts_with("POST /admin/v1/streams/");
         if !is_append && path != "POST /v1/events" {
