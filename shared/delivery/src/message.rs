@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use eventstar_event::{Envelope, EnvelopeError};
-use eventstar_log::{LogName, Retention, Sinks};
+use eventstar_log::{LogName, Policy, Retention, Sink, Sinks};
 use serde::{Deserialize, Serialize};
 
 use crate::Batch;
@@ -44,9 +44,13 @@ struct Header {
     log: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retention: Option<Retention>,
-    /// Since format 2.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    sinks: Option<Sinks>,
+    /// These three since format 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sinks: Vec<Sink>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<Policy>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    done: Vec<Sink>,
 }
 
 impl QueueMessage {
@@ -77,11 +81,17 @@ impl QueueMessage {
         let (line, lines) = text.split_at(end);
         let header: Header =
             serde_json::from_slice(line).map_err(|error| MessageError::Header(error.to_string()))?;
-        let sinks = match (header.v, header.sinks) {
-            (1, _) => Sinks::default(),
-            (FORMAT, Some(sinks)) if !sinks.sinks.is_empty() => sinks,
-            (FORMAT, _) => return Err(MessageError::Header("it names no sink".to_owned())),
-            (other, _) => return Err(MessageError::Header(format!("it has format {other}"))),
+        let sinks = match header.v {
+            1 => Sinks::default(),
+            FORMAT if header.sinks.is_empty() => {
+                return Err(MessageError::Header("it names no sink".to_owned()));
+            }
+            FORMAT => Sinks {
+                sinks: header.sinks,
+                policy: header.policy.unwrap_or_default(),
+                done: header.done,
+            },
+            other => return Err(MessageError::Header(format!("it has format {other}"))),
         };
         let log = LogName::parse(&header.log)
             .ok_or_else(|| MessageError::Header(format!("'{}' is no log", header.log)))?;
@@ -96,11 +106,18 @@ impl QueueMessage {
 
 fn header(log: &LogName, retention: Option<Retention>, sinks: &Sinks) -> Vec<u8> {
     let is_for_log_alone = *sinks == Sinks::default();
+    let named = if is_for_log_alone {
+        None
+    } else {
+        Some(sinks.clone())
+    };
     let header = Header {
         v: if is_for_log_alone { 1 } else { FORMAT },
         log: log.to_string(),
         retention,
-        sinks: (!is_for_log_alone).then(|| sinks.clone()),
+        policy: named.as_ref().map(|sinks| sinks.policy),
+        done: named.as_ref().map_or(Vec::new(), |sinks| sinks.done.clone()),
+        sinks: named.map_or(Vec::new(), |sinks| sinks.sinks),
     };
     // Numbers and a text: there is nothing that could fail to serialize.
     let mut text = serde_json::to_vec(&header).unwrap_or_default();
@@ -198,7 +215,6 @@ mod tests {
 
     #[test]
     fn a_message_for_other_sinks_names_them_and_writes_back_to_the_same_bytes() {
-        use eventstar_log::{Policy, Sink};
         let stored = "{\"v\":2,\"log\":\"v1/eqiad.x/1/0\",\"sinks\":[\"log\",\"kafka\"],\"policy\":\"fallback\",\"done\":[\"log\"]}\n\
              {\"id\":\"0\",\"dt\":1,\"stream\":\"x\",\"event\":\"a\"}\n";
         let message = QueueMessage::decode(stored.as_bytes()).unwrap();

@@ -21,11 +21,9 @@ pub fn retry_after(answer: &Response<Bytes>) -> Option<Duration> {
         .map(Duration::from_secs)
 }
 
-/// The body of a refusal, and what stands for a record that was not written: Confluent's proxy calls the text of that `error`.
+/// The body of a refusal.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Failure {
-    pub(crate) error_code: Option<i64>,
-    #[serde(alias = "error")]
     pub(crate) message: Option<String>,
 }
 

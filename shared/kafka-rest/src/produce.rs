@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde::Deserialize;
 
-use crate::answer::{Failure, describe, json, shorten};
+use crate::answer::{describe, json, shorten};
 use crate::proxy::BINARY;
 use crate::{Proxy, Record, record};
 
@@ -41,8 +41,10 @@ struct Produced {
 struct Placed {
     partition: Option<u32>,
     offset: Option<i64>,
-    #[serde(flatten)]
-    failure: Failure,
+    error_code: Option<i64>,
+    /// Confluent's proxy calls it `error`.
+    #[serde(alias = "error")]
+    message: Option<String>,
 }
 
 /// What Kafka says of a record that it takes on no day. A proxy hands on the text alone, or with a code that says little.
@@ -132,8 +134,8 @@ fn whole_request(topic: &str, count: usize, answer: &Response<Bytes>) -> RecordO
 
 impl Placed {
     fn outcome(self, topic: &str) -> RecordOutcome {
-        let text = self.failure.message.as_deref().unwrap_or_default();
-        match (self.failure.error_code, self.partition, self.offset) {
+        let text = self.message.as_deref().unwrap_or_default();
+        match (self.error_code, self.partition, self.offset) {
             (Some(code), ..) => failed(topic, code, text),
             (None, Some(partition), Some(offset)) if let Ok(offset) = u64::try_from(offset) => {
                 Written { partition, offset }
