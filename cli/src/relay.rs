@@ -289,9 +289,10 @@ impl Relay {
 fn refusal(status: StatusCode, text: &str) -> String {
     let said = detail(text);
     match status {
-        StatusCode::NOT_FOUND => {
+        StatusCode::BAD_REQUEST if said.starts_with("Invalid streams") => {
             format!("{said}: check the names, and that ALLOWED_STREAMS lets the public read them")
         }
+        StatusCode::NOT_FOUND => format!("{said}: check the URL, and that the id came from these streams"),
         StatusCode::TOO_MANY_REQUESTS => format!("{said} Close others, or raise MAX_CONNECTIONS_PER_CLIENT"),
         _ => said,
     }
@@ -335,5 +336,15 @@ mod tests {
         let foreign = data.replace("expired", "foreign").replace("\"offset\":3,", "");
         assert!(gap(&foreign).starts_with("gap: a/0, from offset ? to 8: the log is another one"));
         assert_eq!(gap("[]"), "gap: []");
+    }
+
+    #[test]
+    fn streams_that_are_refused_come_with_what_to_check() {
+        let text = r#"{"detail":"Invalid streams: a"}"#;
+        assert_eq!(
+            refusal(StatusCode::BAD_REQUEST, text),
+            "Invalid streams: a: check the names, and that ALLOWED_STREAMS lets the public read them"
+        );
+        assert_eq!(refusal(StatusCode::BAD_REQUEST, "x"), "x");
     }
 }

@@ -198,7 +198,7 @@ fn a_refusal_says_what_why_and_how() {
         ),
         (
             "404",
-            "error: URL/v2/stream/a answered 404 Not Found: the reason, and what to do: check the names, and that ALLOWED_STREAMS lets the public read them\n",
+            "error: URL/v2/stream/a answered 404 Not Found: the reason, and what to do: check the URL, and that the id came from these streams\n",
         ),
     ] {
         let world = World::new(&[status]);
