@@ -11,6 +11,7 @@
 //! | `EVENTSTAR_PRODUCER_TOKEN` | a producer token that is good for `shop.refund` |
 //! | `EVENTSTAR_HOST` | `workerd` or `spin`: what the suites start when they need an origin of their own |
 //! | `EVENTSTAR_XTASK` | the `xtask` program that starts it |
+//! | `EVENTSTAR_COMMAND` | the `eventstar` command |
 //! | `EVENTSTAR_NODE` | the Node.js that runs the tests of `tests/browser`, and Kafka's client in `tests/kafka` |
 //! | `CHROMIUM` | the browser that they use |
 //! | `EVENTSTAR_KILL_SEEDS` | how many kills the durability suite goes through; 10 when not set |
@@ -18,6 +19,7 @@
 
 pub mod admin;
 pub mod cluster;
+pub mod command;
 pub mod dev;
 pub mod events;
 pub mod golden;

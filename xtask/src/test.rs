@@ -132,6 +132,12 @@ fn black_box(project: &Project, platform: Platform, suite: &[String]) -> Result<
             .cargo()
             .args(["test", "--package", "eventstar-tests", "--no-run"]),
     )?;
+    process::run(
+        project
+            .cargo()
+            .args(["build", "--package", "eventstar-cli", "--bin", "eventstar"]),
+    )?;
+    let command = project.target()?.join("debug/eventstar");
     let name = host_name(platform);
     step(&format!("starting {name} for the black-box suite"));
     let server = DevServer::start(project, platform)?;
@@ -151,6 +157,7 @@ fn black_box(project: &Project, platform: Platform, suite: &[String]) -> Result<
     cargo.env("EVENTSTAR_ADMIN_TOKEN", setting("admin_token"));
     cargo.env("EVENTSTAR_PRODUCER_TOKEN", setting("producer_token"));
     cargo.env("EVENTSTAR_XTASK", &project.executable);
+    cargo.env("EVENTSTAR_COMMAND", command);
     cargo.env("EVENTSTAR_NODE", tools::node(project));
     match browser::find() {
         Some(chromium) => cargo.env("CHROMIUM", chromium),
