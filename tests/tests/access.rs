@@ -393,6 +393,12 @@ fn a_malformed_stream_config_is_refused_with_its_pointer_and_changes_nothing() {
             "/a/schema_title",
         ),
         ("accept", json!({"a": {"accept": "maybe"}}), "/a/accept"),
+        ("sinks", json!({"a": {"sinks": ["log", "redis"]}}), "/a/sinks"),
+        (
+            "no_kafka",
+            json!({"a": {"sinks": ["kafka"]}}),
+            "stream a has the sink kafka",
+        ),
         ("partitions", json!({"a": {"partitions": 0}}), "/a/partitions"),
         (
             "key",

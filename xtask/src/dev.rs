@@ -23,6 +23,9 @@ use crate::tokens::Tokens;
 /// The repository the example schemas are published as.
 const EXAMPLES: &str = "examples";
 
+/// The example streams that are published only where there is Kafka.
+const KAFKA_STREAMS: &str = "streams-kafka.yaml";
+
 /// How often what waits in Spin's outbox is delivered, as a timer does it in a deployment.
 const DRAIN_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -94,6 +97,7 @@ impl Content {
         let fixture = options.fixture.as_deref().map(Fixture::read).transpose()?;
         let streams = match &fixture {
             Some(fixture) => fixture.stream_config(state)?,
+            None if own.is_none() && options.kafka => with_kafka(&examples, state)?,
             None => StreamConfigFile::read(own.unwrap_or(&examples.join("streams.yaml")))?,
         };
         let samples = if own.is_none() && fixture.is_none() && options.schema_repos.is_empty() {
@@ -235,6 +239,21 @@ fn drain_for_ever(admin: Admin) {
     });
 }
 
+/// The example streams, and those for Kafka.
+fn with_kafka(examples: &Path, state: &Path) -> Result<StreamConfigFile> {
+    let mut all = String::new();
+    for name in ["streams.yaml", KAFKA_STREAMS] {
+        let path = examples.join(name);
+        all.push_str(
+            &fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?,
+        );
+        all.push('\n');
+    }
+    let path = state.join("streams.yaml");
+    fs::write(&path, all).with_context(|| format!("{} cannot be written", path.display()))?;
+    StreamConfigFile::read(&path)
+}
+
 /// Removes the note that the server is ready when the server is not.
 struct ReadyNote(PathBuf);
 
@@ -302,6 +321,9 @@ fn print_welcome(
     );
     if let Some(kafka) = cluster {
         println!("  {}", kafka.curl());
+        println!(
+            "  curl -N '{base}/v2/stream/kafka.event'    # read from Kafka; post to it as above, with this stream"
+        );
     }
     println!("\nCtrl-C stops it.");
 }
@@ -318,6 +340,18 @@ mod tests {
         );
         assert!(parse_repository("a").is_err());
         assert!(parse_repository("=b").is_err());
+    }
+
+    #[test]
+    fn streams_for_kafka_are_published_with_the_examples() {
+        let dir = tempfile::tempdir().unwrap();
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+        let streams = with_kafka(&examples, dir.path()).unwrap();
+        let names: Vec<&str> = streams.streams().map(|(name, _)| name).collect();
+        assert!(
+            names.contains(&"test.event") && names.contains(&"kafka.event"),
+            "{names:?}"
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::stream_config::escape;
 
 /// All of them, by dotted path; `*` stands for any name. Those of EventStreamConfig are the ones that Wikimedia's production
 /// uses, which other programs than Eventstar act on.
-const KNOWN: [&str; 32] = [
+const KNOWN: [&str; 35] = [
     "accept",
     "canary_events_enabled",
     "consumers.analytics_hadoop_ingestion.enabled",
@@ -31,11 +31,14 @@ const KNOWN: [&str; 32] = [
     "producers.metrics_platform_client.stream_name",
     "producers.test_kitchen.is_test_kitchen_stream",
     "producers.tokens",
+    "read_from",
     "retention.bytes",
     "retention.ms",
     "sample.rate",
     "sample.unit",
     "schema_title",
+    "sink_policy",
+    "sinks",
     "stream_aliases",
     "topic_prefixes",
     "topics",
