@@ -87,8 +87,9 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
                 envelope,
                 stream,
             } => {
-                let key = (log.clone(), stream.accept, stream.sinks.clone());
-                let group = groups.entry(key).or_insert_with(|| Group::new(log, &stream));
+                let group = groups
+                    .entry((log, stream.accept, stream.sinks.clone()))
+                    .or_insert_with_key(|(log, ..)| Group::new(log.clone(), &stream));
                 group.push(place, envelope);
                 // The event follows when its group is done with.
                 outcomes.push(Outcome {

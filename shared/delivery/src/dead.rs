@@ -14,7 +14,7 @@ use crate::QueueMessage;
 pub const DEAD_LETTER_TOPIC: &str = "eventstar.dead-letter";
 
 /// How long dead letters are kept: 30 days, so that who looks once a month sees them.
-pub(crate) const RETENTION: Retention = Retention {
+const RETENTION: Retention = Retention {
     ms: Some(30 * 24 * 3_600_000),
     bytes: Retention::MAX_BYTES,
 };
@@ -209,8 +209,6 @@ fn merged<'l>(letters: &'l [Letter<'_>]) -> Vec<(Option<&'l Envelope>, DeadLette
 
 /// Keeps dead letters. They have the delivery ids of their events, so that keeping them twice leaves one.
 pub(crate) async fn keep<P: Platform>(platform: &P, letters: &[Letter<'_>]) -> Result<(), PortError> {
-    let corrupt = |error: &dyn std::fmt::Display| PortError::corrupt("log", error.to_string());
-    let log = dead_letter_log()?;
     let mut kept = Vec::with_capacity(letters.len());
     for (event, about) in merged(letters) {
         let new_id = || {
@@ -221,15 +219,30 @@ pub(crate) async fn keep<P: Platform>(platform: &P, letters: &[Letter<'_>]) -> R
         kept.push(Envelope {
             id: event.map_or_else(new_id, |event| event.id.clone()),
             dt: event.map_or_else(|| platform.now(), |event| event.dt),
-            stream: DEAD_LETTER_TOPIC.to_owned(),
-            key: None,
             headers: event.map_or_else(BTreeMap::new, |event| event.headers.clone()),
-            event: serde_json::to_string(&about).map_err(|error| corrupt(&error))?,
+            ..dead_event(&about)?
         });
     }
+    append(platform, &kept).await
+}
+
+/// An event of the topic of dead letters; the id and the time are still to be set.
+pub(crate) fn dead_event(about: &impl Serialize) -> Result<Envelope, PortError> {
+    Ok(Envelope {
+        id: String::new(),
+        dt: 0,
+        stream: DEAD_LETTER_TOPIC.to_owned(),
+        key: None,
+        headers: BTreeMap::new(),
+        event: serde_json::to_string(about).map_err(|error| PortError::corrupt("log", error.to_string()))?,
+    })
+}
+
+/// Appends to the topic of dead letters.
+pub(crate) async fn append<P: Platform>(platform: &P, events: &[Envelope]) -> Result<(), PortError> {
     platform
         .stream_log()
-        .append_with(&log, &kept, Some(RETENTION))
+        .append_with(&dead_letter_log()?, events, Some(RETENTION))
         .await
         .map(|_| ())
 }

@@ -9,6 +9,8 @@ mod kafka;
 mod message;
 mod settled;
 mod sink;
+#[cfg(test)]
+mod testing;
 
 pub use dead::{DEAD_LETTER_TOPIC, DeadLetter, dead_letter_log, dead_letters, fingerprint};
 pub use deliver::{Delivered, MAX_ATTEMPTS, Redelivered, deliver, redeliver, retry_after};

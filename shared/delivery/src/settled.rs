@@ -1,15 +1,13 @@
 //! Reading dead letters, and marking them as settled. A log is only appended to, so a mark is an event of the topic too.
 
-use std::collections::BTreeMap;
-
 use eventstar_event::time::to_iso;
 use eventstar_event::{Envelope, id_of};
 use eventstar_log::Sink;
-use eventstar_ports::{Platform, PortError, StreamLog};
+use eventstar_ports::{Platform, PortError};
 use serde::{Deserialize, Serialize};
 
-use crate::dead::{RETENTION, schema_uri, scope};
-use crate::{DEAD_LETTER_TOPIC, DeadLetter, dead_letter_log, fingerprint};
+use crate::dead::{append, dead_event, schema_uri, scope};
+use crate::{DEAD_LETTER_TOPIC, DeadLetter, fingerprint};
 
 /// What became of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,16 +133,9 @@ pub async fn settle<P: Platform>(
     let mark = Envelope {
         id: id_of(DEAD_LETTER_TOPIC, &text),
         dt: now,
-        stream: DEAD_LETTER_TOPIC.to_owned(),
-        key: None,
-        headers: BTreeMap::new(),
-        event: serde_json::to_string(&mark).map_err(|error| PortError::corrupt("log", error.to_string()))?,
+        ..dead_event(&mark)?
     };
-    platform
-        .stream_log()
-        .append_with(&dead_letter_log()?, &[mark], Some(RETENTION))
-        .await
-        .map(|_| ())
+    append(platform, &[mark]).await
 }
 
 #[cfg(test)]

@@ -1,20 +1,12 @@
 use std::collections::BTreeMap;
 
-use eventstar_event::{Envelope, Topic};
-use eventstar_log::{LogName, Sinks};
+use eventstar_event::Envelope;
+use eventstar_log::Sinks;
 use eventstar_platform_memory::{Fault, Memory};
-use eventstar_stores::SqlLog;
 
 use super::*;
 use crate::DEAD_LETTER_TOPIC;
-
-fn name(topic: &str) -> LogName {
-    LogName {
-        topic: Topic::parse(topic).unwrap(),
-        partition: 0,
-        epoch: 0,
-    }
-}
+use crate::testing::{logged, name};
 
 fn message(ids: std::ops::Range<u32>) -> Bytes {
     let events = ids
@@ -36,18 +28,6 @@ fn message(ids: std::ops::Range<u32>) -> Bytes {
     .encode()
 }
 
-async fn stored(memory: &Memory, topic: &str) -> Vec<String> {
-    let chunks = SqlLog::new(memory.sql())
-        .read(&name(topic), 0, usize::MAX)
-        .await
-        .unwrap();
-    chunks
-        .iter()
-        .flat_map(|chunk| chunk.events().unwrap())
-        .map(|event| event.envelope.event)
-        .collect()
-}
-
 #[test]
 fn redelivery_after_a_lost_ack_leaves_each_event_once() {
     pollster::block_on(async {
@@ -62,7 +42,7 @@ fn redelivery_after_a_lost_ack_leaves_each_event_once() {
             [Delivered::Done, Delivered::Done]
         );
         let expected: Vec<String> = (0..5).map(|n| format!("{{\"n\":{n}}}")).collect();
-        assert_eq!(stored(&memory, "x").await, expected);
+        assert_eq!(logged(&memory, "x").await, expected);
     });
 }
 
@@ -73,7 +53,7 @@ fn a_message_that_cannot_be_read_is_kept_as_a_dead_letter() {
         let outcomes = deliver(&memory, vec![Bytes::from_static(b"garbage \xff"), message(0..1)]).await;
         assert!(matches!(&outcomes[0], Delivered::Dead(reason) if reason.contains("not a queue message")));
         assert_eq!(outcomes[1], Delivered::Done);
-        let dead = stored(&memory, DEAD_LETTER_TOPIC).await;
+        let dead = logged(&memory, DEAD_LETTER_TOPIC).await;
         assert_eq!(dead.len(), 1);
         assert!(dead[0].contains("garbage"), "{dead:?}");
     });
@@ -114,7 +94,7 @@ fn a_dead_letter_is_delivered_once_more_and_its_event_is_in_the_log_once() {
         for _ in 0..2 {
             assert_eq!(redeliver(&memory, letter()).await, [Redelivered::Delivered]);
         }
-        assert_eq!(stored(&memory, "x").await, ["{\"n\":0}"]);
-        assert!(stored(&memory, DEAD_LETTER_TOPIC).await.is_empty());
+        assert_eq!(logged(&memory, "x").await, ["{\"n\":0}"]);
+        assert!(logged(&memory, DEAD_LETTER_TOPIC).await.is_empty());
     });
 }

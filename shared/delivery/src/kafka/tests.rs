@@ -5,14 +5,14 @@ use std::rc::Rc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use eventstar_event::{Envelope, Topic};
-use eventstar_log::{LogName, Policy, Sink, Sinks};
+use eventstar_event::Envelope;
+use eventstar_log::{Policy, Sink, Sinks};
 use eventstar_platform_memory::{Fault, Memory};
-use eventstar_stores::SqlLog;
 use http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::testing::{logged, name};
 use crate::{DEAD_LETTER_TOPIC, DeadLetter, Delivered, QueueMessage, deliver, write_through};
 
 /// A bridge in memory: what it was given, and what it says of records.
@@ -117,14 +117,6 @@ impl Bridge {
     }
 }
 
-fn name(topic: &str) -> LogName {
-    LogName {
-        topic: Topic::parse(topic).unwrap(),
-        partition: 0,
-        epoch: 0,
-    }
-}
-
 fn event(id: &str, text: &str) -> Envelope {
     Envelope {
         id: id.into(),
@@ -149,18 +141,6 @@ fn message(topic: &str, sinks: &[Sink], policy: Policy, events: Vec<Envelope>) -
         events,
     }
     .encode()
-}
-
-async fn logged(memory: &Memory, topic: &str) -> Vec<String> {
-    let chunks = SqlLog::new(memory.sql())
-        .read(&name(topic), 0, usize::MAX)
-        .await
-        .unwrap();
-    chunks
-        .iter()
-        .flat_map(|chunk| chunk.events().unwrap())
-        .map(|event| event.envelope.event)
-        .collect()
 }
 
 fn texts(n: usize) -> (Vec<Envelope>, Vec<String>) {
