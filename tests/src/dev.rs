@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::admin::comes_into_force;
 use crate::http::Origin;
 use crate::instance::{Instance, setting};
 use crate::random::{fresh_uuid, random_bytes};
@@ -134,6 +135,15 @@ impl Dev {
     #[must_use]
     pub fn output(&self) -> String {
         self.output.lock().expect("the output").clone()
+    }
+
+    /// Waits until `said` stands in what dev printed: a server's log may come after its answer.
+    ///
+    /// # Panics
+    /// When it does not come.
+    #[track_caller]
+    pub fn tells(&self, said: &str) {
+        comes_into_force(said, || self.output().contains(said));
     }
 
     /// Kills the whole process group at once, as a crash of the machine would, and waits until nothing of it

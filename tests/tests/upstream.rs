@@ -108,7 +108,7 @@ fn a_schema_of_an_upstream_is_used_and_served_and_outlives_the_upstream() {
         "the answer has more than 900000 bytes",
         "it redirects to /away",
     ] {
-        comes_into_force(said, || server.output().contains(said));
+        server.tells(said);
     }
     assert!(
         !upstream.take_asked().contains(&"/away".to_owned()),
@@ -118,7 +118,7 @@ fn a_schema_of_an_upstream_is_used_and_served_and_outlives_the_upstream() {
         .instance
         .get(&format!("{REPOSITORY}/up/thing/1.6.0"))
         .expect(503);
-    assert!(server.output().contains("no whole answer within 5000 ms"));
+    server.tells("no whole answer within 5000 ms");
 
     upstream.stop();
     server.kill();
@@ -198,6 +198,6 @@ fn a_host_that_may_not_be_asked_is_named_with_what_lets_it() {
         "{} may not be asked: add it to this component's `allowed_outbound_hosts`",
         upstream.origin()
     );
-    assert!(server.output().contains(&told), "{}", server.output());
+    server.tells(&told);
     assert!(upstream.take_asked().is_empty());
 }
