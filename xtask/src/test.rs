@@ -193,6 +193,8 @@ impl DevServer {
             .arg(server::free_port()?.to_string())
             .arg("--state")
             .arg(&state);
+        // The suites change streams, and wait this long for every instance of every function.
+        command.args(["--var", "STREAM_CONFIG_TTL_MS=1000"]);
         command
             .stdout(log.try_clone()?)
             .stderr(log)
