@@ -3,13 +3,16 @@
 pub(crate) mod events;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use clap::Parser as _;
 use serde_json::{Value, json};
 
+use crate::Arguments;
 use crate::dead_letters::fake::{self, Letters};
 use crate::target::Target;
 
@@ -39,6 +42,21 @@ pub(crate) fn start() -> (Target, Arc<Mutex<State>>) {
         }
     });
     (target, state)
+}
+
+/// Runs a command; gives whether it ended well, and what it told besides its output.
+pub(crate) fn run<'w>(words: impl IntoIterator<Item = &'w str>, out: &mut dyn Write) -> (bool, String) {
+    let mut log = Vec::new();
+    let done = Arguments::try_parse_from(words).unwrap().run_on(out, &mut log);
+    let mut log = String::from_utf8(log).unwrap();
+    let is_good = match done {
+        Ok(code) => code == ExitCode::SUCCESS,
+        Err(error) => {
+            log.push_str(&format!("error: {error:#}\n"));
+            false
+        }
+    };
+    (is_good, log)
 }
 
 fn serve(stream: TcpStream, state: &mut State) {

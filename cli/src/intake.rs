@@ -50,17 +50,18 @@ pub(crate) struct Intake {
     has_answered: bool,
 }
 
+/// What intake says of events.
 #[derive(Deserialize)]
-struct Results {
-    results: Vec<EventResult>,
+pub(crate) struct Results {
+    pub(crate) results: Vec<EventResult>,
 }
 
 #[derive(Deserialize)]
-struct EventResult {
+pub(crate) struct EventResult {
     outcome: String,
     code: String,
     pointer: Option<String>,
-    retryable: bool,
+    pub(crate) retryable: bool,
     message: Option<String>,
     #[serde(default)]
     errors: Vec<EventError>,
@@ -194,7 +195,8 @@ fn array<'e>(events: impl Iterator<Item = &'e str>) -> String {
 }
 
 impl EventResult {
-    fn refusal(self) -> Option<Refusal> {
+    /// Why it is not accepted.
+    pub(crate) fn refusal(self) -> Option<Refusal> {
         if self.outcome == "accepted" {
             return None;
         }

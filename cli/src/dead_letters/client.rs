@@ -10,6 +10,7 @@ use ureq::http::StatusCode;
 use super::{Filters, Topic};
 use crate::Admin;
 use crate::admin::Answer;
+use crate::intake::{EventResult, Refusal, Results};
 
 const PATH: &str = "/admin/v1/dead-letters";
 
@@ -62,20 +63,6 @@ pub(super) enum Became {
     Delivered,
     Later,
     Refused,
-}
-
-/// What intake says of events.
-#[derive(Deserialize)]
-struct Results {
-    results: Vec<EventResult>,
-}
-
-#[derive(Deserialize)]
-struct EventResult {
-    outcome: String,
-    #[serde(default)]
-    retryable: bool,
-    message: Option<String>,
 }
 
 /// A client of the letters of one topic.
@@ -214,25 +201,16 @@ impl<'a> Client<'a> {
             (StatusCode::CREATED, _) => return Ok((Became::Delivered, None)),
             (status, _) => return Ok((unaccepted(status), Some(answer.refusal()))),
         };
-        match results.results.as_slice() {
-            [result] if result.outcome == "accepted" => Ok((Became::Delivered, None)),
-            [
-                EventResult {
-                    retryable, message, ..
-                },
-            ] => {
-                let became = if *retryable {
-                    Became::Later
-                } else {
-                    Became::Refused
-                };
-                Ok((became, message.clone()))
-            }
-            many => {
-                let reason = format!("raw_event is {} events, not one", many.len());
-                Ok((Became::Refused, Some(reason)))
-            }
-        }
+        let Ok([result]) = <[EventResult; 1]>::try_from(results.results) else {
+            let reason = "raw_event is not one event".to_owned();
+            return Ok((Became::Refused, Some(reason)));
+        };
+        let is_retryable = result.retryable;
+        Ok(match result.refusal() {
+            None => (Became::Delivered, None),
+            Some(Refusal(reason)) if is_retryable => (Became::Later, Some(reason)),
+            Some(Refusal(reason)) => (Became::Refused, Some(reason)),
+        })
     }
 
     /// Marks letters, so that nobody is told of them again.

@@ -124,7 +124,7 @@ fn produce(letters: &mut Letters, is_dry_run: bool, body: &str) -> (u16, String,
         None if is_dry_run => (
             200,
             String::new(),
-            json!({"results": [{"outcome": "accepted"}]}).to_string(),
+            json!({"results": [{"outcome": "accepted", "code": "accepted", "retryable": false}]}).to_string(),
         ),
         None => {
             letters.accepted.push(body.to_owned());

@@ -1,4 +1,3 @@
-use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
@@ -6,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::fake::{DEAD, Letters};
 use crate::Arguments;
-use crate::fake::{State, start};
+use crate::fake::{self, State, start};
 
 const ERRORS: &str = "errors";
 
@@ -53,18 +52,8 @@ impl World {
             "eventstar dead-letters {verb} --to {} --token root {rest}",
             self.to
         );
-        let (mut out, mut log) = (Vec::new(), Vec::new());
-        let done = Arguments::try_parse_from(line.split_whitespace())
-            .unwrap()
-            .run_on(&mut out, &mut log);
-        let mut log = String::from_utf8(log).unwrap();
-        let is_good = match done {
-            Ok(code) => code == ExitCode::SUCCESS,
-            Err(error) => {
-                log.push_str(&format!("{error:#}"));
-                false
-            }
-        };
+        let mut out = Vec::new();
+        let (is_good, log) = fake::run(line.split_whitespace(), &mut out);
         (is_good, String::from_utf8(out).unwrap(), log)
     }
 
@@ -257,14 +246,14 @@ fn error_events_are_posted_to_intake_as_they_were_received() {
     let raw = |id: &str| json!({"$schema": "/a/1.0.0", "id": format!("{id}-error")}).to_string();
     world.letters(|letters| {
         letters.topics.get_mut(ERRORS).unwrap()[4]["raw_event"] = json!("{\"cut");
-        let invalid = json!({"outcome": "invalid", "message": "still no text", "retryable": false});
-        let ours = json!({"outcome": "error", "message": "the log is down", "retryable": true});
+        let invalid = json!({"outcome": "invalid", "code": "invalid", "message": "still no text", "retryable": false});
+        let ours = json!({"outcome": "error", "code": "delivery_failed", "message": "the log is down", "retryable": true});
         letters
             .unaccepted
             .extend([(raw("a"), invalid), (raw("b"), ours), (raw("c"), json!("down"))]);
         letters.unaccepted.insert(
             "{\"cut".to_owned(),
-            json!({"outcome": "error", "message": "not JSON"}),
+            json!({"outcome": "invalid", "code": "invalid_json", "message": "not JSON", "retryable": false}),
         );
     });
     let said = world.bad("replay --dry-run --topic errors");
@@ -275,10 +264,10 @@ fn error_events_are_posted_to_intake_as_they_were_received() {
     assert!(world.letters(|letters| letters.accepted.is_empty()));
     let said = world.bad("replay --yes --topic errors");
     for line in [
-        "a-error  refused: still no text\n",
-        "b-error  later: the log is down\n",
+        "a-error  refused: invalid: still no text: correct the event, or name the version of the schema that it fits\n",
+        "b-error  later: delivery_failed: the log is down\n",
         "answered 503 Service Unavailable: down\n",
-        "e-error  refused: not JSON\n",
+        "e-error  refused: invalid_json: not JSON\n",
     ] {
         assert!(said.contains(line), "{line}: {said}");
     }

@@ -1,10 +1,7 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use clap::Parser as _;
-
 use super::*;
-use crate::Arguments;
 use crate::fake::{self, State};
 
 struct World {
@@ -27,19 +24,8 @@ impl World {
         let dir = self.dir.path().display();
         let command = format!("eventstar produce --to {} {more} DIR/a.ndjson", self.to);
         let command = command.replace("DIR", &dir.to_string());
-        let (mut out, mut log) = (Vec::new(), Vec::new());
-        let words = command.split_whitespace();
-        let done = Arguments::try_parse_from(words)
-            .unwrap()
-            .run_on(&mut out, &mut log);
-        let mut log = String::from_utf8(log).unwrap();
-        let is_good = match done {
-            Ok(code) => code == ExitCode::SUCCESS,
-            Err(error) => {
-                log.push_str(&format!("error: {error:#}\n"));
-                false
-            }
-        };
+        let mut out = Vec::new();
+        let (is_good, log) = fake::run(command.split_whitespace(), &mut out);
         let shown = |text: String| text.replace(&format!("{dir}/"), "").replace(&self.to, "URL");
         (is_good, shown(String::from_utf8(out).unwrap()), shown(log))
     }

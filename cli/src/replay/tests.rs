@@ -2,7 +2,6 @@ use std::sync::{Arc, Mutex};
 
 use clap::Parser as _;
 
-use super::*;
 use crate::Arguments;
 use crate::fake::{self, State};
 
@@ -34,17 +33,8 @@ impl World {
     /// Whether it ended well, what it wrote, and what it said.
     fn run(&self, more: &str) -> (bool, String, String) {
         let command = format!("eventstar replay --at {} --from a --token root {more}", self.at);
-        let arguments = Arguments::try_parse_from(command.split_whitespace()).unwrap();
-        let (mut out, mut log) = (Vec::new(), Vec::new());
-        let done = arguments.run_on(&mut out, &mut log);
-        let mut log = String::from_utf8(log).unwrap();
-        let is_good = match done {
-            Ok(code) => code == ExitCode::SUCCESS,
-            Err(error) => {
-                log.push_str(&format!("error: {error:#}\n"));
-                false
-            }
-        };
+        let mut out = Vec::new();
+        let (is_good, log) = fake::run(command.split_whitespace(), &mut out);
         (
             is_good,
             String::from_utf8(out).unwrap(),
