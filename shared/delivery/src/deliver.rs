@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventstar_log::{Policy, Sink};
+use eventstar_event::Envelope;
+use eventstar_log::{LogName, Policy, Retention, Sink};
 use eventstar_ports::{Level, Platform, PortError};
 
 use crate::QueueMessage;
@@ -26,6 +27,9 @@ pub const MAX_ATTEMPTS: u64 = 100;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// Bytes of events of one log that are written together: some of them more and a chunk of the log would be full.
+const MAX_TOGETHER: usize = 900_000;
 
 /// How long a message waits after its delivery failed for the `attempts`th time: twice as long each time, less a random part
 /// of up to a half, so that what failed together does not come back together.
@@ -91,10 +95,76 @@ async fn give<P: Platform>(platform: &P, mut open: Vec<&mut Open>) {
             .filter(|message| message.next() == Some(sink))
             .map(|message| &mut **message)
             .collect();
-        let batches: Vec<Batch<'_>> = turn.iter().map(|open| open.message.batch()).collect();
+        let groups = together(turn);
+        let batches: Vec<Batch<'_>> = groups.iter().map(Group::batch).collect();
         let written = sink::write(platform, sink, &batches).await;
-        for (message, written) in turn.into_iter().zip(written) {
-            message.heard(sink, written);
+        for (group, written) in groups.into_iter().zip(written) {
+            group.heard(sink, written);
+        }
+    }
+}
+
+/// Puts messages of one log together, in order: an append costs a request and a row, whatever it holds.
+fn together(messages: Vec<&mut Open>) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for open in messages {
+        let (log, retention) = (&open.message.log, open.message.retention);
+        let last = groups.iter_mut().rev().find(|group| group.log == *log);
+        match last.filter(|group| group.retention == retention && group.has_room(open)) {
+            Some(group) => group.add(open),
+            None => {
+                let mut group = Group {
+                    log: log.clone(),
+                    retention,
+                    bytes: 0,
+                    events: Vec::new(),
+                    members: Vec::new(),
+                };
+                group.add(open);
+                groups.push(group);
+            }
+        }
+    }
+    groups
+}
+
+/// Messages of one log that are written together.
+struct Group<'o> {
+    log: LogName,
+    retention: Option<Retention>,
+    bytes: usize,
+    /// Those of all messages, which have none meanwhile.
+    events: Vec<Envelope>,
+    /// The messages, each with how many events it has.
+    members: Vec<(&'o mut Open, usize)>,
+}
+
+impl<'o> Group<'o> {
+    fn has_room(&self, open: &Open) -> bool {
+        self.bytes + open.bytes() <= MAX_TOGETHER
+    }
+
+    fn add(&mut self, open: &'o mut Open) {
+        self.bytes += open.bytes();
+        let events = std::mem::take(&mut open.message.events);
+        self.members.push((open, events.len()));
+        self.events.extend(events);
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        Batch {
+            log: &self.log,
+            retention: self.retention,
+            events: &self.events,
+        }
+    }
+
+    /// Gives each message its events back, and what became of them at `sink`.
+    fn heard(self, sink: Sink, written: Vec<Written>) {
+        let (mut events, mut written) = (self.events.into_iter(), written.into_iter());
+        for (open, count) in self.members {
+            open.message.events = events.by_ref().take(count).collect();
+            open.heard(sink, written.by_ref().take(count).collect());
         }
     }
 }
@@ -117,6 +187,11 @@ impl Open {
             refused: Vec::new(),
             later: Vec::new(),
         }
+    }
+
+    /// The size of its events.
+    fn bytes(&self) -> usize {
+        self.message.events.iter().map(|event| event.event.len()).sum()
     }
 
     /// The sink whose turn it is.

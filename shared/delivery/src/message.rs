@@ -54,16 +54,6 @@ struct Header {
 }
 
 impl QueueMessage {
-    /// Its events, for a sink.
-    #[must_use]
-    pub(crate) fn batch(&self) -> Batch<'_> {
-        Batch {
-            log: &self.log,
-            retention: self.retention,
-            events: &self.events,
-        }
-    }
-
     /// The message's text.
     #[must_use]
     pub fn encode(&self) -> Bytes {

@@ -3,24 +3,29 @@ use std::collections::BTreeMap;
 use eventstar_event::Envelope;
 use eventstar_log::Sinks;
 use eventstar_platform_memory::{Fault, Memory};
+use eventstar_stores::SqlLog;
 
 use super::*;
 use crate::DEAD_LETTER_TOPIC;
 use crate::testing::{logged, name};
 
 fn message(ids: std::ops::Range<u32>) -> Bytes {
-    let events = ids
-        .map(|id| Envelope {
+    message_of("x", ids.map(|id| (id, format!("{{\"n\":{id}}}"))))
+}
+
+fn message_of(topic: &str, events: impl Iterator<Item = (u32, String)>) -> Bytes {
+    let events = events
+        .map(|(id, event)| Envelope {
             id: id.to_string(),
             dt: 1000 + u64::from(id),
-            stream: "x".into(),
+            stream: topic.into(),
             key: None,
             headers: BTreeMap::new(),
-            event: format!("{{\"n\":{id}}}"),
+            event,
         })
         .collect();
     QueueMessage {
-        log: name("x"),
+        log: name(topic),
         retention: None,
         sinks: Sinks::default(),
         events,
@@ -43,6 +48,41 @@ fn redelivery_after_a_lost_ack_leaves_each_event_once() {
         );
         let expected: Vec<String> = (0..5).map(|n| format!("{{\"n\":{n}}}")).collect();
         assert_eq!(logged(&memory, "x").await, expected);
+    });
+}
+
+/// How many events each chunk of a log has.
+async fn chunks(memory: &Memory, topic: &str) -> Vec<u64> {
+    let log = SqlLog::new(memory.sql());
+    let chunks = log.read(&name(topic), 0, usize::MAX).await.unwrap();
+    chunks.iter().map(|chunk| chunk.count).collect()
+}
+
+#[test]
+fn messages_of_one_log_are_one_append() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        let others = message_of("y", std::iter::once((9, "{}".to_owned())));
+        let messages = vec![message(0..2), others, message(2..3), message(3..5)];
+        assert_eq!(deliver(&memory, messages).await, vec![Delivered::Done; 4]);
+        assert_eq!(chunks(&memory, "x").await, [5]);
+        assert_eq!(chunks(&memory, "y").await, [1]);
+        let expected: Vec<String> = (0..5).map(|n| format!("{{\"n\":{n}}}")).collect();
+        assert_eq!(logged(&memory, "x").await, expected);
+    });
+}
+
+#[test]
+fn no_more_is_appended_together_than_a_chunk_holds() {
+    pollster::block_on(async {
+        let memory = Memory::new();
+        let text = format!("{{\"n\":\"{}\"}}", "x".repeat(MAX_TOGETHER / 2 - 8));
+        let messages = (0..3).map(|id| message_of("x", std::iter::once((id, text.clone()))));
+        assert_eq!(
+            deliver(&memory, messages.collect()).await,
+            vec![Delivered::Done; 3]
+        );
+        assert_eq!(chunks(&memory, "x").await, [2, 1]);
     });
 }
 
