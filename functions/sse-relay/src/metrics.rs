@@ -1,8 +1,6 @@
 //! What the relay counts.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use eventstar_event::time::Millis;
 use eventstar_metrics::Counters;
@@ -12,12 +10,6 @@ use crate::Isolate;
 use crate::end::End;
 use crate::place::Place;
 
-/// How often an isolate hands on what it counted: each time is a subrequest of some connection.
-const REPORT_EVERY: Millis = 15_000;
-
-/// How long it waits at least: what comes at once is handed on at once.
-const SOON: Millis = 2_000;
-
 /// The gauge of connected clients.
 const CONNECTED: &str = "eventstar_relay_connected_clients";
 
@@ -25,8 +17,6 @@ const CONNECTED: &str = "eventstar_relay_connected_clients";
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     counters: Rc<Counters>,
-    /// When they are handed on next.
-    report_at: Cell<Millis>,
 }
 
 impl Metrics {
@@ -55,14 +45,7 @@ impl Metrics {
 
     /// Hands on what was counted, and how many clients there are: soon, or a while after the last time.
     pub(crate) fn report<P: Platform>(&self, platform: &P) {
-        let now = platform.now();
-        let due = self.report_at.get().clamp(now + SOON, now + REPORT_EVERY);
-        if self
-            .counters
-            .flush_after(platform, Duration::from_millis(due - now))
-        {
-            self.report_at.set(due + REPORT_EVERY);
-        }
+        self.counters.flush_soon(platform);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Counters, gauges and histograms, kept in the isolate and added up over all isolates by the platform's metrics store.
 //!
-//! An isolate hands on what it counted within [`FLUSH_AFTER`] and starts again from nothing, so that what the store holds
+//! An isolate hands on what it counted within 15 s and starts again from nothing, so that what the store holds
 //! only grows, whichever isolate answers a scrape. Gauges are what an isolate has now: it tells them anew at each flush, and
 //! they are forgotten a minute after the last. Text format: Prometheus 0.0.4.
 
@@ -21,8 +21,11 @@ pub use page::{page, render};
 
 use gauges::Gauges;
 
-/// How long an isolate keeps what it counted.
-pub const FLUSH_AFTER: Duration = Duration::from_secs(2);
+/// How long an isolate keeps what it counted at least: what comes at once is handed on at once.
+const SOON: Millis = 2_000;
+
+/// How often it hands on what it counted: each time is a subrequest, and on Workers some ten rows that are paid for.
+const FLUSH_EVERY: Millis = 15_000;
 
 /// A flush that has not come back after this was lost with its request.
 const LOST_AFTER: Millis = 30_000;
@@ -34,6 +37,8 @@ pub struct Counters {
     gauges: Gauges,
     /// When the flush under way was begun; 0 for none.
     flushing: Cell<Millis>,
+    /// When the next one is due.
+    due: Cell<Millis>,
 }
 
 /// The tallies of each family by their labels. Counting happens for every request: what is known allocates nothing.
@@ -150,22 +155,20 @@ impl Counters {
         self.gauges.down(name, labels);
     }
 
-    /// Hands on what was counted, a little later, unless that is on its way already.
-    pub fn flush_soon<P: Platform>(self: &Rc<Self>, platform: &P) {
-        self.flush_after(platform, FLUSH_AFTER);
-    }
-
-    /// Hands on what was counted after `wait`, at most 15 s. `false` when there is nothing, or it is on its way already.
-    pub fn flush_after<P: Platform>(self: &Rc<Self>, platform: &P, wait: Duration) -> bool {
+    /// Hands on what was counted, soon, or a while after the last time. `false` when there is nothing, or it is on its way
+    /// already.
+    pub fn flush_soon<P: Platform>(self: &Rc<Self>, platform: &P) -> bool {
         let now = platform.now();
         let nothing = self.tallies.borrow().families.is_empty() && !self.gauges.is_due();
         if nothing || now < self.flushing.get() + LOST_AFTER {
             return false;
         }
         self.flushing.set(now);
+        let due = self.due.get().clamp(now + SOON, now + FLUSH_EVERY);
+        self.due.set(due + FLUSH_EVERY);
         let (counters, later) = (Rc::clone(self), platform.clone());
         platform.spawn(async move {
-            later.sleep(wait).await;
+            later.sleep(Duration::from_millis(due - now)).await;
             counters.flush(&later).await;
         });
         true

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use eventstar_platform_memory::{Fault, Memory};
 use eventstar_ports::Body;
+use eventstar_ports::Clock as _;
 
 use super::*;
 
@@ -88,6 +89,26 @@ fn what_the_store_refuses_is_kept_for_the_next_flush() {
 }
 
 #[test]
+fn what_comes_at_once_is_handed_on_soon_and_what_comes_all_the_time_every_15_s() {
+    run(async {
+        let memory = Memory::new();
+        let counters = Rc::new(Counters::default());
+        let handed_on_after = async || {
+            let counted = memory.now();
+            counters.add("eventstar_intake_error_events_lost_total", &[], 1);
+            assert!(counters.flush_soon(&memory));
+            memory.run_background().await;
+            memory.now() - counted
+        };
+        for expected in [2_000, 15_000, 15_000] {
+            assert_eq!(handed_on_after().await, expected);
+        }
+        memory.advance(60_000);
+        assert_eq!(handed_on_after().await, 2_000);
+    });
+}
+
+#[test]
 fn gauges_show_what_all_isolates_have_now() {
     run(async {
         const GAUGE: &str = "eventstar_relay_connected_clients";
@@ -141,10 +162,10 @@ fn gauges_that_could_not_be_told_are_told_at_the_next_flush_and_nothing_is_told_
             counters.down(GAUGE, &[]);
             counters.flush(&memory).await;
             memory.heal();
-            assert!(counters.flush_after(&memory, FLUSH_AFTER), "{fault:?}");
+            assert!(counters.flush_soon(&memory), "{fault:?}");
             memory.run_background().await;
             assert!(!scrape(&memory).await.contains(&format!("\n{GAUGE} ")));
-            assert!(!counters.flush_after(&memory, FLUSH_AFTER), "{fault:?}");
+            assert!(!counters.flush_soon(&memory), "{fault:?}");
         }
     });
 }
