@@ -201,6 +201,7 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
         tokens: &tokens,
         allowed_streams: &allowed_streams,
         sink: None,
+        counts: false,
         variables: &variables,
     };
 

@@ -8,6 +8,7 @@
 mod artifacts;
 mod bench;
 mod browser;
+mod costs;
 mod deploy;
 mod dev;
 mod fixture;
@@ -63,6 +64,8 @@ enum Command {
     /// Measure a function, or the command.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Count what events use of Cloudflare's platform, and what that costs.
+    Costs(costs::Options),
 }
 
 fn main() -> ExitCode {
@@ -87,5 +90,6 @@ fn run(command: Command) -> Result<()> {
         Command::Kafka(action) => kafka::run(&project, &action),
         Command::Deploy(options) => deploy::run(&project, &options),
         Command::Bench(bench) => bench::run(&project, &bench),
+        Command::Costs(options) => costs::run(&project, &options),
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) allowed_streams: &'a str,
     /// The value of `SINK`, where it is not to be the deployed one.
     pub(crate) sink: Option<&'a str>,
+    /// Whether each worker tells at `/FUNCTION/__counts` what it has used of the platform. On workerd only.
+    pub(crate) counts: bool,
     /// Further settings; they go before those here.
     pub(crate) variables: &'a [(String, String)],
 }
@@ -241,6 +243,7 @@ fn workerd_input(project: &Project, launch: &Launch) -> Result<String> {
     let config = wrangler::config_path(project);
     let input = json!({
         "config": config, "port": launch.port, "state": launch.state, "bindings": bindings, "workers": workers,
+        "counts": launch.counts,
     });
     Ok(input.to_string())
 }
@@ -395,6 +398,7 @@ mod tests {
             tokens: &tokens,
             allowed_streams: "*",
             sink: None,
+            counts: false,
             variables: &[],
         };
         let sink = |launch: &Launch| {

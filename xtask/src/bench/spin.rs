@@ -51,6 +51,7 @@ fn start_intake(project: &Project, content: &Content, state: &Path) -> Result<Ru
         tokens: &tokens,
         allowed_streams: "*",
         sink: Some("null"),
+        counts: false,
         variables: &[],
     };
     step("starting spin with the functions");

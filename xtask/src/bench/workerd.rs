@@ -121,6 +121,7 @@ fn published_values(
         tokens: &tokens,
         allowed_streams: "*",
         sink: None,
+        counts: false,
         variables: &[],
     };
     let mut server = Server::start(project, &launch)?;

@@ -137,6 +137,7 @@ impl Servers<'_> {
             tokens: &tokens,
             allowed_streams: "*",
             sink: None,
+            counts: false,
             variables: &[],
         };
         step("starting spin with the functions");
