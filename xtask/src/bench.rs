@@ -4,6 +4,7 @@
 mod case;
 mod events;
 mod figures;
+mod flow;
 mod http;
 mod load;
 mod pack;

@@ -1,23 +1,19 @@
 //! `cargo xtask bench relay`: events out, to many clients of one stream.
 
-mod body;
-mod clients;
-mod producer;
 mod report;
 mod servers;
 
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use super::at_least_one;
 use super::figures::Figures;
+use super::flow::{Arrival, Clients, MAX_POSTS, Schedule, flow};
 use crate::process::{self, step};
 use crate::project::Project;
 use crate::server;
-use clients::Clients;
-use producer::Schedule;
 use servers::{Contestant, Origin};
 
 /// The stream that is read.
@@ -34,9 +30,6 @@ const RATES: u32 = 10;
 
 /// The rate and the time of the warm-up.
 const WARM_UP: (u32, Duration) = (GOAL_RATE, Duration::from_secs(2));
-
-/// How long after its end a rate's events are waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long memory may settle after the idle clients came.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -200,41 +193,17 @@ fn memory_of_a_client(origin: &Origin, options: &Options) -> Result<f64> {
 fn held(origin: &Origin, clients: &mut Clients, rate: u32, duration: Duration) -> Result<Step> {
     let cpu = origin.server.cpu()?;
     let wanted = clients.open();
-    let schedule = Schedule {
-        port: origin.intake,
-        rate,
-        duration,
-        start: Instant::now(),
-        start_micros: micros(),
-    };
-    let events = rate as usize * duration.as_secs() as usize;
-    let expected = wanted * events;
-    let (latencies, posted) = thread::scope(|scope| {
-        let producer = scope.spawn(|| schedule.post());
-        let until = schedule.start + duration + PATIENCE;
-        let latencies = clients.receive(schedule.start_micros, expected, until)?;
-        let posted = producer
-            .join()
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("the producer has a mistake")))?;
-        anyhow::Ok((latencies, posted))
-    })?;
-    if let Some(problem) = posted.problem {
-        step(&problem);
-    }
-    let delivered = latencies.len();
+    let schedule = Schedule::new(origin.intake, STREAM, rate, MAX_POSTS, duration);
+    let (arrivals, taken) = flow(&schedule, clients)?;
+    let expected = wanted * schedule.events();
+    let delivered = arrivals.len();
     let cpu = origin.server.cpu()?.saturating_sub(cpu);
     Ok(Step {
         rate,
-        figures: Figures::of(latencies, duration),
-        taken: posted.taken as f64 / events as f64,
+        figures: Figures::of(arrivals.iter().map(Arrival::latency).collect(), duration),
+        taken: taken as f64 / schedule.events() as f64,
         share: delivered as f64 / expected as f64,
         cpu: cpu.as_secs_f64() * 1e6 / delivered as f64,
         lost: wanted - clients.open(),
     })
-}
-
-/// Microseconds since 1970.
-fn micros() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_micros() as u64)
 }

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::body::Body;
-use super::micros;
+use super::{Arrival, micros};
 use crate::bench::load::connect;
 
 /// Within this all connections must be open.
@@ -20,7 +20,7 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 const BUFFER: usize = 256 * 1024;
 
 /// Connections that read one stream.
-pub(super) struct Clients {
+pub(in crate::bench) struct Clients {
     open: Vec<Client>,
     buffer: Vec<u8>,
 }
@@ -32,7 +32,7 @@ struct Client {
 
 impl Clients {
     /// Connects, and waits until every stream is open: no event posted after that is missed.
-    pub(super) fn connect(port: u16, path: &str, count: usize) -> Result<Self> {
+    pub(in crate::bench) fn connect(port: u16, path: &str, count: usize) -> Result<Self> {
         let request =
             format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\naccept: text/event-stream\r\n\r\n");
         let mut open = Vec::new();
@@ -61,23 +61,22 @@ impl Clients {
         Ok(clients)
     }
 
-    /// Reads until `until`, or until `expected` events that were due at `from` or later have come. Gives how long each
-    /// took since it was due.
-    pub(super) fn receive(&mut self, from: u64, expected: usize, until: Instant) -> Result<Vec<Duration>> {
-        let mut latencies = Vec::with_capacity(expected);
-        while latencies.len() < expected && Instant::now() < until {
+    /// Reads until `until`, or until `expected` events that were due at `from` or later have come.
+    pub(super) fn receive(&mut self, from: u64, expected: usize, until: Instant) -> Result<Vec<Arrival>> {
+        let mut arrivals = Vec::with_capacity(expected);
+        while arrivals.len() < expected && Instant::now() < until {
             let mut dues = Vec::new();
             self.read_ready(until, &mut |due| dues.push(due))?;
-            let now = micros();
+            let at = micros();
             // Those of before are late ones of the rate before.
             let dues = dues.into_iter().filter(|due| *due >= from);
-            latencies.extend(dues.map(|due| Duration::from_micros(now.saturating_sub(due))));
+            arrivals.extend(dues.map(|due| Arrival { due, at }));
         }
-        Ok(latencies)
+        Ok(arrivals)
     }
 
     /// How many the server has not sent away.
-    pub(super) fn open(&self) -> usize {
+    pub(in crate::bench) fn open(&self) -> usize {
         self.open.len()
     }
 
