@@ -1,7 +1,8 @@
-//! `cargo xtask bench`: a function against one that does nothing or the like, on each host, and the command against
-//! `jsonschema-tools`.
+//! `cargo xtask bench`: a function against one that does nothing or the like, on each host, all of them from end to end, and the
+//! command against `jsonschema-tools`.
 
 mod case;
+mod delivery;
 mod events;
 mod figures;
 mod flow;
@@ -40,6 +41,8 @@ pub(crate) enum Bench {
     Schema(schema::Options),
     /// Stream events to many clients.
     Relay(relay::Options),
+    /// Bring events from POST to Kafka and to a client.
+    Delivery(delivery::Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -70,6 +73,7 @@ pub(crate) fn run(project: &Project, bench: &Bench) -> Result<()> {
         Bench::Intake(options) => intake(project, options),
         Bench::Schema(options) => schema::run(project, options),
         Bench::Relay(options) => relay::run(project, options),
+        Bench::Delivery(options) => delivery::run(project, options),
     }
 }
 

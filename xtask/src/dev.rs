@@ -192,7 +192,7 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     });
     let cluster = cluster.transpose()?;
     let cluster = cluster.as_ref().map(|cluster| &cluster.kafka);
-    let mut variables = cluster.map_or(Vec::new(), |kafka| kafka.settings().to_vec());
+    let mut variables = cluster.map_or(Vec::new(), |kafka| kafka::settings(&kafka.bridge_url()).to_vec());
     variables.extend(options.variables.iter().cloned());
     let launch = Launch {
         platform: options.host,

@@ -49,6 +49,17 @@ pub(crate) fn require(project: &Project) -> Result<()> {
     Ok(())
 }
 
+/// The settings of functions that have events in Kafka, through the bridge at `url`.
+pub(crate) fn settings(url: &str) -> [(String, String); 3] {
+    [
+        ("KAFKA_REST_URL", url),
+        ("KAFKA_REST_DIALECT", "strimzi"),
+        // Spin asks which hosts may be reached.
+        ("KAFKA_REST_HOST", url),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
 /// Ports on the loopback interface; what is not said is as at the last start.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct WantedPorts {
@@ -74,7 +85,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// In the order of their start.
-    const ALL: [Self; 2] = [Self::Broker, Self::Bridge];
+    pub(crate) const ALL: [Self; 2] = [Self::Broker, Self::Bridge];
 
     fn name(self) -> &'static str {
         match self {
@@ -187,17 +198,6 @@ impl Kafka {
     /// Where the bridge answers.
     pub(crate) fn bridge_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.bridge)
-    }
-
-    /// The settings of functions that have events in this cluster.
-    pub(crate) fn settings(&self) -> [(String, String); 3] {
-        [
-            ("KAFKA_REST_URL", self.bridge_url()),
-            ("KAFKA_REST_DIALECT", "strimzi".to_owned()),
-            // Spin asks which hosts may be reached.
-            ("KAFKA_REST_HOST", self.bridge_url()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
     }
 
     /// Where Kafka's clients connect to.

@@ -11,7 +11,7 @@ use anyhow::Result;
 
 use crate::process::step;
 pub(super) use clients::Clients;
-pub(super) use producer::{MAX_POSTS, Schedule};
+pub(super) use producer::{EVENT_BYTES, MAX_POSTS, Schedule};
 
 /// How long after its end a rate's events are waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
