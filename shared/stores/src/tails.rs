@@ -33,6 +33,8 @@ struct Tail {
     next: u64,
     looked: Millis,
     looking: bool,
+    /// Whether that look found all that it takes at once, so that there may be more.
+    is_full: bool,
 }
 
 /// What a follower sees without looking in the log.
@@ -61,6 +63,7 @@ impl Tails {
         match interval.checked_sub(since) {
             _ if next != tail.next => Seen::Unknown,
             _ if tail.looking => Seen::Nothing(WHILE_LOOKING),
+            _ if tail.is_full => Seen::Unknown,
             Some(left) if !left.is_zero() => Seen::Nothing(left),
             _ => Seen::Unknown,
         }
@@ -78,12 +81,13 @@ impl Tails {
             next,
             looked: now,
             looking: false,
+            is_full: false,
         });
         // Who is behind looks for itself alone.
         if tail.next != next {
             return None;
         }
-        (tail.looked, tail.looking) = (now, true);
+        (tail.looked, tail.looking, tail.is_full) = (now, true, false);
         Some(Looking { tails: self, log })
     }
 
@@ -142,6 +146,7 @@ impl Tail {
             }
         }
         self.next = chunks.last().map_or(self.next, Chunk::next);
+        self.is_full = chunks.iter().map(|chunk| chunk.lines.len()).sum::<usize>() >= READ_BYTES;
         while self.bytes > TAIL_BYTES
             && self.chunks.len() > 1
             && let Some(oldest) = self.chunks.pop_front()

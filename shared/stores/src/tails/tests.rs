@@ -69,13 +69,17 @@ fn name(topic: &str) -> LogName {
 }
 
 fn append(sql: &Counting, topic: &str, id: u64) {
+    append_text(sql, topic, id, "{}");
+}
+
+fn append_text(sql: &Counting, topic: &str, id: u64, text: &str) {
     let event = Envelope {
         id: id.to_string(),
         dt: id,
         stream: "x".into(),
         key: None,
         headers: BTreeMap::new(),
-        event: "{}".into(),
+        event: text.into(),
     };
     let log = SqlLog::new(sql.sql.clone());
     pollster::block_on(log.append(&name(topic), &[event])).unwrap();
@@ -182,6 +186,25 @@ fn a_follower_that_is_behind_reads_the_log_itself_and_misses_nothing() {
     for frames in run(&sql, &mut followers, 300) {
         assert_eq!(offsets(&frames), [51]);
     }
+}
+
+#[test]
+fn what_a_look_has_no_room_for_is_not_waited_for() {
+    let sql = Counting::default();
+    let text = format!("\"{}\"", "x".repeat(100_000));
+    for id in 0..50 {
+        append_text(&sql, "x", id, &text);
+    }
+    let tails = Rc::default();
+    let mut followers: Vec<Follow> = (0..2).map(|_| follow(&sql, &tails, Start::Offset(0))).collect();
+    // Twenty looks, in less time than passes between two that find all.
+    for frames in run(&sql, &mut followers, 240) {
+        assert_eq!(offsets(&frames), (0..50).collect::<Vec<_>>());
+    }
+    let looks = sql.queries.get();
+    run(&sql, &mut followers, 1000);
+    let later = sql.queries.get() - looks;
+    assert!(later < 20, "{later} queries while nothing comes");
 }
 
 #[test]
