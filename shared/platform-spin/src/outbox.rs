@@ -9,7 +9,7 @@ use bytes::Bytes;
 use eventstar_delivery::{Delivered, MAX_ATTEMPTS, dead_letters, deliver, retry_after};
 use eventstar_event::time::Millis;
 use eventstar_ports::{Background, Clock, Diagnostics, Drained, Ids, Level, PortError, Queue};
-use eventstar_stores::{SqlLog, SqlOutbox};
+use eventstar_stores::{SqlLog, SqlOutbox, drain_in_rounds};
 use spin_sdk::time::sleep;
 
 use crate::settings::Settings;
@@ -24,8 +24,8 @@ const LOOK_EVERY_MS: Millis = 1000;
 /// How often a passing request looks for logs whose events have expired, in milliseconds.
 const SWEEP_EVERY_MS: Millis = 60_000;
 
-/// How long a drain waits for more messages: fewer transactions, and of many instances one takes all.
-const GATHERING: Duration = Duration::from_millis(50);
+/// How long a drain waits for more messages: fewer transactions and requests to Kafka, and of many instances one takes all.
+const GATHERING: Duration = Duration::from_millis(200);
 
 thread_local! {
     static DRAINING: Cell<bool> = const { Cell::new(false) };
@@ -83,14 +83,18 @@ fn drain_in_background(platform: &Spin) {
     let work = platform.clone();
     platform.spawn(async move {
         let _turn = turn;
-        sleep(GATHERING).await;
-        while AGAIN.replace(false) {
-            match drain(&work, BATCH).await {
-                Ok((BATCH, _)) => AGAIN.set(true),
-                Ok(_) => {}
-                Err(error) => work.log(Level::Error, &format!("the outbox was not drained: {error}")),
-            }
-        }
+        drain_in_rounds(
+            || AGAIN.replace(false),
+            async || sleep(GATHERING).await,
+            async || match drain(&work, BATCH).await {
+                Ok((taken, _)) => taken == BATCH,
+                Err(error) => {
+                    work.log(Level::Error, &format!("the outbox was not drained: {error}"));
+                    false
+                }
+            },
+        )
+        .await;
     });
 }
 

@@ -25,7 +25,7 @@ pub use leases::{SqlLeases, lease_object};
 pub use log::{SqlLog, retry_window};
 pub use metrics::{SqlMetrics, metrics_object};
 pub use object::{LogObject, registry_object};
-pub use outbox::{OutboxMessage, SqlOutbox};
+pub use outbox::{OutboxMessage, SqlOutbox, drain_in_rounds};
 pub use poll::{PolledLog, follow_by_polling};
 pub use registry::{SqlRegistry, page_title};
 pub use schemas::{LatestChecks, SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};

@@ -151,5 +151,21 @@ impl<S: Sql> SqlOutbox<S> {
     }
 }
 
+/// Drains an outbox for as long as `is_asked`, which says whether anything came since it was called last. Each `round` says
+/// whether it took as much as it can; else the next one waits with `gather` for more.
+pub async fn drain_in_rounds(
+    is_asked: impl Fn() -> bool,
+    gather: impl AsyncFn(),
+    round: impl AsyncFn() -> bool,
+) {
+    let mut is_full = false;
+    while is_full || is_asked() {
+        if !is_full {
+            gather().await;
+        }
+        is_full = round().await;
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+use std::cell::{Cell, RefCell};
+
 use eventstar_platform_memory::{Fault, MemorySql};
 
 use super::*;
@@ -48,4 +50,35 @@ fn a_put_that_failed_stored_nothing() {
         assert!(outbox.put(vec![message("b"), message("c")]).await.is_err());
         assert_eq!(outbox.len().await.unwrap(), 1);
     });
+}
+
+#[test]
+fn each_round_waits_for_more_but_after_a_full_one() {
+    // What comes while each round is at work, and whether it is full.
+    let rounds = [
+        (true, false),
+        (false, true),
+        (true, true),
+        (false, false),
+        (false, false),
+    ];
+    let turn = Cell::new(0);
+    let is_asked = Cell::new(true);
+    let steps = RefCell::new(String::new());
+    pollster::block_on(drain_in_rounds(
+        || is_asked.replace(false),
+        async || steps.borrow_mut().push_str("gather "),
+        async || {
+            steps.borrow_mut().push_str("drain ");
+            let (comes, is_full) = rounds[turn.replace(turn.get() + 1)];
+            if comes {
+                is_asked.set(true);
+            }
+            is_full
+        },
+    ));
+    assert_eq!(
+        steps.into_inner(),
+        "gather drain gather drain drain drain gather drain "
+    );
 }
