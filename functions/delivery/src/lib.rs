@@ -17,7 +17,7 @@ use eventstar_ports::{Level, Platform};
 use eventstar_stores::{ConfigCache, bad_settings};
 use http::Method;
 
-pub use eventstar_delivery::{Delivered, deliver as consume};
+pub use eventstar_delivery::{Attempt, Delivered, deliver as consume};
 
 /// Largest request body, in bytes: a hundred schemas, or a stream config.
 pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
@@ -57,7 +57,8 @@ async fn metrics<P: Platform>(platform: &P, request: &Request) -> Response {
 }
 
 /// Consumes the dead-letter queue: what the queue gave up on is kept in the log topic of dead letters.
-pub async fn consume_dead<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Vec<Delivered> {
+pub async fn consume_dead<P: Platform>(platform: &P, attempts: Vec<Attempt>) -> Vec<Delivered> {
+    let messages: Vec<Bytes> = attempts.into_iter().map(|attempt| attempt.message).collect();
     let reason = "the queue gave up after its last retry";
     match eventstar_delivery::dead_letters(platform, &messages, reason).await {
         Ok(()) => messages.iter().map(|_| Delivered::Done).collect(),

@@ -230,7 +230,11 @@ fn a_registry_that_fails_is_503_without_its_words() {
 fn what_the_queue_gave_up_is_kept_or_tried_again() {
     pollster::block_on(async {
         let memory = world();
-        let messages = || vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")];
+        let attempt = |text| Attempt {
+            message: Bytes::from_static(text),
+            number: 1,
+        };
+        let messages = || vec![attempt(b"a"), attempt(b"b")];
         memory.fail("log", Fault::Before);
         assert_eq!(
             consume_dead(&memory, messages()).await,

@@ -68,8 +68,8 @@ impl<'e> Letter<'e> {
         Self::to(vec![sink], log, event, reason)
     }
 
-    /// An event that no open sink of its message was given.
-    fn open(message: &QueueMessage, event: &'e Envelope, reason: &str) -> Self {
+    /// An event that the open sinks of its message lack.
+    pub(crate) fn open(message: &QueueMessage, event: &'e Envelope, reason: &str) -> Self {
         Self::to(message.sinks.open(), &message.log, event, reason)
     }
 

@@ -22,8 +22,17 @@ pub enum Delivered {
     Dead(String),
 }
 
+/// One delivery of a queue message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// The message's text.
+    pub message: Bytes,
+    /// Which one it is: 1 is the first.
+    pub number: u64,
+}
+
 /// How often a message is delivered before it becomes a dead letter: with [`retry_after`], for some eight hours.
-pub const MAX_ATTEMPTS: u64 = 100;
+pub(crate) const MAX_ATTEMPTS: u64 = 100;
 
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
@@ -44,20 +53,21 @@ pub fn retry_after(attempts: u64, random: [u8; 16]) -> Duration {
 }
 
 /// Gives each message's events to their sinks. A second delivery is harmless to the log, by delivery ids, and at Kafka leaves
-/// events twice.
-pub async fn deliver<P: Platform>(platform: &P, messages: Vec<Bytes>) -> Vec<Delivered> {
-    let mut open: Vec<Result<Open, (Bytes, String)>> = messages
+/// events twice. What fails for the hundredth time becomes dead letters, which say why.
+pub async fn deliver<P: Platform>(platform: &P, attempts: Vec<Attempt>) -> Vec<Delivered> {
+    let numbers: Vec<u64> = attempts.iter().map(|attempt| attempt.number).collect();
+    let mut open: Vec<Result<Open, (Bytes, String)>> = attempts
         .into_iter()
-        .map(|text| match QueueMessage::decode(&text) {
+        .map(|attempt| match QueueMessage::decode(&attempt.message) {
             Ok(message) => Ok(Open::new(message)),
-            Err(error) => Err((text, error.to_string())),
+            Err(error) => Err((attempt.message, error.to_string())),
         })
         .collect();
     give(platform, open.iter_mut().flatten().collect()).await;
     let mut delivered = Vec::with_capacity(open.len());
-    for message in open {
+    for (message, number) in open.into_iter().zip(numbers) {
         delivered.push(match message {
-            Ok(message) => message.settle(platform).await,
+            Ok(message) => message.settle(platform, number).await,
             Err((text, reason)) => {
                 keep(platform, &[Letter::unreadable(&text, &reason)], reason.clone()).await
             }
@@ -249,14 +259,17 @@ impl Open {
         }
     }
 
-    /// Ends the message, after each sink had its turn.
-    async fn settle<P: Platform>(self, platform: &P) -> Delivered {
+    /// Ends the message's attempt with this number, after each sink had its turn.
+    async fn settle<P: Platform>(self, platform: &P, number: u64) -> Delivered {
         let QueueMessage {
             log, sinks, events, ..
         } = &self.message;
+        let is_last = number >= MAX_ATTEMPTS;
         for (sink, error) in &self.later {
             let what = if sinks.are_satisfied() {
                 "was not given it, which its policy allows"
+            } else if is_last {
+                "is not tried again"
             } else {
                 "is tried again"
             };
@@ -269,17 +282,29 @@ impl Open {
                 ),
             );
         }
-        if !sinks.are_satisfied() && !self.later.is_empty() {
+        let waits_for = self.later.first().filter(|_| !sinks.are_satisfied());
+        if waits_for.is_some() && !is_last {
             return Delivered::Retry;
         }
-        let letters: Vec<Letter<'_>> = self
+        let mut letters: Vec<Letter<'_>> = self
             .refused
             .iter()
             .filter(|(_, sink, _)| self.counts(*sink))
             .filter_map(|(place, sink, reason)| Some(Letter::of(log, events.get(*place)?, *sink, reason)))
             .collect();
-        match self.refused.iter().find(|(_, sink, _)| self.counts(*sink)) {
-            Some((_, _, reason)) => keep(platform, &letters, reason.clone()).await,
+        let refusal = self.refused.iter().find(|(_, sink, _)| self.counts(*sink));
+        let mut why = refusal.map(|(_, _, reason)| reason.clone());
+        if let Some((_, error)) = waits_for {
+            let reason = format!("given up after {number} attempts: {error}");
+            letters.extend(
+                events
+                    .iter()
+                    .map(|event| Letter::open(&self.message, event, &reason)),
+            );
+            why = Some(reason);
+        }
+        match why {
+            Some(why) => keep(platform, &letters, why).await,
             None => Delivered::Done,
         }
     }

@@ -13,7 +13,7 @@ mod sink;
 mod testing;
 
 pub use dead::{DEAD_LETTER_TOPIC, DeadLetter, dead_letter_log, dead_letters, fingerprint};
-pub use deliver::{Delivered, MAX_ATTEMPTS, Redelivered, deliver, redeliver, retry_after};
+pub use deliver::{Attempt, Delivered, Redelivered, deliver, redeliver, retry_after};
 pub use kafka::{KafkaSink, kafka_proxy, required_kafka_proxy};
 pub use message::{MAX_MESSAGE_BYTES, MessageError, Packed, QueueMessage, pack};
 pub use settled::{DeadEvent, How, Settled, settle};

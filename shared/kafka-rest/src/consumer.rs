@@ -281,7 +281,7 @@ fn succeeded(answer: &Response<Bytes>) -> Result<(), ConsumerError> {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Unavailable(reason),
         _ if status.is_server_error() => Unavailable(reason),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Refused(format!("{reason}; check the authorization of the proxy"))
+            Refused(format!("{reason}; check KAFKA_REST_AUTHORIZATION"))
         }
         _ => Refused(format!(
             "{reason}; check the URL, the dialect and the version of the proxy"

@@ -106,7 +106,7 @@ fn whole_request(topic: &str, count: usize, answer: &Response<Bytes>) -> RecordO
         StatusCode::NO_CONTENT => Unknown(format!("{reason}, which tells nothing of the records")),
         status if status.is_success() => Unknown(format!("{reason} without a result for each record")),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Retry(format!(
-            "{reason}; check the authorization of the proxy and the rights to {topic}"
+            "{reason}; check KAFKA_REST_AUTHORIZATION and the rights to {topic}"
         )),
         StatusCode::NOT_FOUND => Retry(format!(
             "{reason}; check that the topic {topic} exists, and the URL of the proxy"

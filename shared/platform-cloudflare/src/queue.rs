@@ -1,7 +1,7 @@
 //! The queue: sending to it, and consuming what it delivers.
 
 use bytes::Bytes;
-use eventstar_delivery::{Delivered, retry_after};
+use eventstar_delivery::{Attempt, Delivered, retry_after};
 use eventstar_ports::{Diagnostics, Ids, Level, PortError, PortErrorKind, Queue};
 use worker::js_sys::futures::JsFuture;
 use worker::js_sys::{Array, Reflect, Uint8Array};
@@ -104,12 +104,20 @@ pub async fn consume(
     batch: MessageBatch,
     env: Env,
     context: worker_sys::Context,
-    consumer: impl AsyncFnOnce(&Cloudflare, Vec<Bytes>, bool) -> Vec<Delivered>,
+    consumer: impl AsyncFnOnce(&Cloudflare, Vec<Attempt>, bool) -> Vec<Delivered>,
 ) {
     let platform = Cloudflare::new(env, Host::request(Context::new(context)));
     let messages: Vec<Message> = batch.messages().iter().map(JsCast::unchecked_into).collect();
-    let bodies = messages.iter().map(|message| bytes_of(&message.body())).collect();
-    let delivered = consumer(&platform, bodies, batch.queue().ends_with(DEAD_LETTERS)).await;
+    let attempts = messages.iter().map(|message| Attempt {
+        message: bytes_of(&message.body()),
+        number: message.attempts().into(),
+    });
+    let delivered = consumer(
+        &platform,
+        attempts.collect(),
+        batch.queue().ends_with(DEAD_LETTERS),
+    )
+    .await;
     let mut delivered = delivered.into_iter();
     for message in &messages {
         // A message without an outcome was not delivered.

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventstar_delivery::{Delivered, deliver};
+use eventstar_delivery::{Attempt, Delivered, deliver};
 use eventstar_event::Envelope;
 use eventstar_event::time::Millis;
 use eventstar_kafka_log::KafkaReaders;
@@ -296,7 +296,11 @@ impl Queue for Memory {
 
     async fn drain(&self) -> Result<Option<Drained>, PortError> {
         let taken = self.under("queue", || self.0.queue.take())?;
-        let outcomes = deliver(self, taken.clone()).await;
+        let first = |message: &Bytes| Attempt {
+            message: message.clone(),
+            number: 1,
+        };
+        let outcomes = deliver(self, taken.iter().map(first).collect()).await;
         let again = taken
             .into_iter()
             .zip(&outcomes)

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventstar_delivery::{Delivered, MAX_ATTEMPTS, dead_letters, deliver, retry_after};
+use eventstar_delivery::{Attempt, Delivered, deliver, retry_after};
 use eventstar_event::time::Millis;
 use eventstar_ports::{Background, Clock, Diagnostics, Drained, Ids, Level, PortError, Queue};
 use eventstar_stores::{SqlLog, SqlOutbox, drain_in_rounds};
@@ -125,20 +125,15 @@ pub async fn drain(platform: &Spin, limit: usize) -> Result<(usize, usize), Port
     if taken.is_empty() {
         return Ok((0, 0));
     }
-    let outcomes = deliver(
-        platform,
-        taken.iter().map(|message| message.message.clone()).collect(),
-    )
-    .await;
+    let attempts = taken.iter().map(|message| Attempt {
+        message: message.message.clone(),
+        number: message.attempts + 1,
+    });
+    let outcomes = deliver(platform, attempts.collect()).await;
     let mut done = Vec::new();
     for (message, outcome) in taken.iter().zip(outcomes) {
         match outcome {
             Delivered::Done | Delivered::Dead(_) => done.push(message.id),
-            Delivered::Retry if message.attempts + 1 >= MAX_ATTEMPTS => {
-                let reason = "the outbox gave up after its last retry";
-                dead_letters(platform, std::slice::from_ref(&message.message), reason).await?;
-                done.push(message.id);
-            }
             Delivered::Retry => {
                 let wait = retry_after(message.attempts + 1, platform.random());
                 let wait = Millis::try_from(wait.as_millis()).unwrap_or(Millis::MAX);

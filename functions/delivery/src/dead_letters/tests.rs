@@ -306,7 +306,14 @@ fn an_event_that_kafka_refuses_is_replayed_to_kafka_alone() {
         kafka(r#"{"offsets":[{"error_code":400,"message":"The message is 9 bytes when serialized"}]}"#);
         let mut message = QueueMessage::decode(&queue_message(vec![event("k", START, "{}")])).unwrap();
         message.sinks.sinks.push(Sink::Kafka);
-        let delivered = crate::consume(&memory, vec![message.encode()]).await;
+        let delivered = crate::consume(
+            &memory,
+            vec![crate::Attempt {
+                message: message.encode(),
+                number: 1,
+            }],
+        )
+        .await;
         assert!(
             matches!(&delivered[0], crate::Delivered::Dead(_)),
             "{delivered:?}"

@@ -7,7 +7,7 @@ use eventstar_stores::SqlLog;
 
 use super::*;
 use crate::DEAD_LETTER_TOPIC;
-use crate::testing::{logged, name};
+use crate::testing::{deliver, logged, name};
 
 fn message(ids: std::ops::Range<u32>) -> Bytes {
     message_of("x", ids.map(|id| (id, format!("{{\"n\":{id}}}"))))

@@ -12,8 +12,8 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{logged, name};
-use crate::{DEAD_LETTER_TOPIC, DeadLetter, Delivered, QueueMessage, deliver, write_through};
+use crate::testing::{deliver, logged, name};
+use crate::{Attempt, DEAD_LETTER_TOPIC, DeadLetter, Delivered, QueueMessage, write_through};
 
 /// A bridge in memory: what it was given, and what it says of records.
 #[derive(Clone, Default)]
@@ -34,6 +34,8 @@ enum Trouble {
     Overloaded,
     /// The answer is a page of something before the proxy.
     Page,
+    /// The proxy wants another authorization.
+    Unauthorized,
     /// Records that say so are too large, each told by itself.
     Records,
     /// The same, and those sent with one fail too.
@@ -73,6 +75,7 @@ impl Bridge {
                 json!({"error_code": 503, "message": "Bridge is overloaded"}),
             ),
             Trouble::Page => (502, "text/html", Value::Null),
+            Trouble::Unauthorized => (401, "text/html", Value::Null),
             Trouble::Requests if records.iter().any(|(_, value)| is_large(value)) => (
                 413,
                 "application/json",
@@ -216,6 +219,39 @@ fn what_kafka_does_not_take_now_is_delivered_again_and_is_in_the_log_once() {
         assert_eq!(logged(&memory, "x").await, texts);
         let values = bridge.values("x");
         assert!(texts.iter().all(|text| values.contains(text)), "{values:?}");
+    });
+}
+
+#[test]
+fn what_is_given_up_is_a_dead_letter_that_says_why_and_names_the_sinks_that_lack_it() {
+    pollster::block_on(async {
+        let (bridge, memory) = Bridge::new();
+        bridge.0.trouble.set(Trouble::Unauthorized);
+        let (events, texts) = texts(2);
+        let message = message("x", &[Log, Kafka], All, events);
+        let attempt = async |number| {
+            let message = message.clone();
+            crate::deliver(&memory, vec![Attempt { message, number }]).await
+        };
+        assert_eq!(attempt(99).await, [Delivered::Retry]);
+        memory.fail("log", Fault::Before);
+        assert_eq!(attempt(100).await, [Delivered::Retry], "the letters are not kept");
+        memory.heal();
+        let outcome = attempt(101).await;
+        assert!(matches!(&outcome[0], Delivered::Dead(_)), "{outcome:?}");
+        let dead = logged(&memory, DEAD_LETTER_TOPIC).await;
+        assert_eq!(dead.len(), 2);
+        for (letter, text) in dead.iter().zip(&texts) {
+            let letter: DeadLetter = serde_json::from_str(letter).unwrap();
+            for said in ["after 101 attempts", "answers 401", "KAFKA_REST_AUTHORIZATION"] {
+                assert!(letter.reason.contains(said), "{}", letter.reason);
+            }
+            assert_eq!(
+                (letter.sinks.as_slice(), letter.raw_event.as_ref()),
+                (&[Kafka][..], Some(text))
+            );
+        }
+        assert_eq!(logged(&memory, "x").await, texts);
     });
 }
 

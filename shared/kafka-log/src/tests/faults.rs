@@ -114,7 +114,7 @@ fn a_proxy_that_refuses_ends_the_follower_at_once() {
         bridge.make(Trouble::Unauthorized);
         let mut reader = Reader::new(&bridge, &memory, Start::Latest);
         let error = reader.error().await;
-        assert!(error.detail.contains("check the authorization"), "{error}");
+        assert!(error.detail.contains("check KAFKA_REST_AUTHORIZATION"), "{error}");
         assert_eq!(bridge.take_requests().len(), 1);
     });
 }

@@ -209,7 +209,7 @@ fn refusals_say_whether_a_new_instance_helps() {
             "answers 422: no",
         ),
         (created, page(404), Refused, "check the URL of the proxy"),
-        (created, page(401), Refused, "check the authorization"),
+        (created, page(401), Refused, "check KAFKA_REST_AUTHORIZATION"),
         (created, page(301), Refused, "leads to nowhere"),
         (created, page(200), Malformed, "no consumer instance"),
         (created, json_answer(503, ""), Unavailable, "answers 503"),

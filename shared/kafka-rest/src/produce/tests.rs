@@ -187,7 +187,7 @@ fn a_refused_request_says_what_becomes_of_all_its_records() {
             PAGE,
             "retry",
             "retry",
-            "check the authorization of the proxy",
+            "check KAFKA_REST_AUTHORIZATION",
         ),
         (
             403,
