@@ -6,6 +6,7 @@ use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_log::{LogName, Policy, Retention, Sink};
 use eventstar_ports::{Level, Platform, PortError};
+use futures_util::future::join_all;
 
 use crate::QueueMessage;
 use crate::dead::{self, Letter};
@@ -107,7 +108,10 @@ async fn give<P: Platform>(platform: &P, mut open: Vec<&mut Open>) {
             .collect();
         let groups = together(turn);
         let batches: Vec<Batch<'_>> = groups.iter().map(Group::batch).collect();
-        let written = sink::write(platform, sink, &batches).await;
+        let written = match sink {
+            Sink::Log => sink::write(platform, sink, &batches).await,
+            Sink::Kafka => by_topic(platform, sink, &batches).await,
+        };
         for (group, written) in groups.into_iter().zip(written) {
             group.heard(sink, written);
         }
@@ -177,6 +181,32 @@ impl<'o> Group<'o> {
             open.heard(sink, written.by_ref().take(count).collect());
         }
     }
+}
+
+/// Writes the batches of all topics at the same time, so that a topic that is missing holds up no other.
+async fn by_topic<P: Platform>(platform: &P, sink: Sink, batches: &[Batch<'_>]) -> Vec<Vec<Written>> {
+    let mut topics: Vec<&str> = batches.iter().map(topic_of).collect();
+    topics.sort_unstable();
+    topics.dedup();
+    let writes = topics.iter().map(async |topic| {
+        let own = batches.iter().filter(|batch| topic_of(batch) == *topic);
+        let own: Vec<Batch<'_>> = own.copied().collect();
+        sink::write(platform, sink, &own).await.into_iter()
+    });
+    let mut written = join_all(writes).await;
+    let of_batch = |batch| {
+        let place = topics.binary_search(&topic_of(batch)).ok()?;
+        written.get_mut(place)?.next()
+    };
+    batches
+        .iter()
+        .map(of_batch)
+        .map(Option::unwrap_or_default)
+        .collect()
+}
+
+fn topic_of<'b>(batch: &Batch<'b>) -> &'b str {
+    batch.log.topic.as_str()
 }
 
 /// A message on its way.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use eventstar_event::time::Millis;
 use eventstar_kafka_rest::{Dialect, Proxy, Record, RecordOutcome, batches};
 use eventstar_ports::{Config, HttpClient, HttpLimits, Platform, PortError, PortErrorKind};
+use http::StatusCode;
 
 use crate::{Batch, EventSink, Written, is_final};
 
@@ -18,6 +19,12 @@ const MAX_REQUEST_RECORDS: usize = 1000;
 const LIMITS: HttpLimits = HttpLimits {
     timeout: Duration::from_secs(20),
     max_bytes: 1024 * 1024,
+};
+
+/// The same for a question that is answered at once.
+const TOPIC_LIMITS: HttpLimits = HttpLimits {
+    timeout: Duration::from_secs(5),
+    ..LIMITS
 };
 
 /// When no further request is begun: a batch of the queue, or a request to intake, must come to its end whatever Kafka does.
@@ -174,20 +181,27 @@ impl<P: Platform> Producer<'_, P> {
             let reason = "the Kafka REST proxy is slow: what was not sent in time is sent later";
             return Err(PortError::unavailable(PORT, reason));
         }
-        let request = self.proxy.produce(topic, records);
-        match self.platform.http().send(request, LIMITS).await {
-            Ok(answer) => Ok(self.proxy.produced(topic, records.len(), &answer)),
-            Err(error) => {
-                // That the platform lets no request out, or the answer is too large, is not the events' fault.
-                let kind = match error.kind {
-                    PortErrorKind::Timeout => PortErrorKind::Timeout,
-                    _ => PortErrorKind::Unavailable,
-                };
-                let error = PortError::new(kind, PORT, format!("the Kafka REST proxy: {}", error.detail));
-                self.outage = Some(PortError::unavailable(PORT, error.detail.clone()));
-                Err(error)
+        let (mut request, mut limits) = (self.proxy.produce(topic, records), LIMITS);
+        let mut late = None;
+        let error = loop {
+            let answer = self.platform.http().send(request, limits).await;
+            match (answer, late.take()) {
+                (Ok(answer), Some(error)) if answer.status() != StatusCode::NOT_FOUND => break error,
+                (Ok(answer), _) => return Ok(self.proxy.produced(topic, records.len(), &answer)),
+                // Kafka's producer waits for a missing topic with each record anew, and its proxy answers after the last.
+                (Err(error), None) if error.kind == PortErrorKind::Timeout => late = Some(error),
+                (Err(_), Some(error)) | (Err(error), None) => break error,
             }
-        }
+            (request, limits) = (self.proxy.topic(topic), TOPIC_LIMITS);
+        };
+        // That the platform lets no request out, or the answer is too large, is not the events' fault.
+        let kind = match error.kind {
+            PortErrorKind::Timeout => PortErrorKind::Timeout,
+            _ => PortErrorKind::Unavailable,
+        };
+        let error = PortError::new(kind, PORT, format!("the Kafka REST proxy: {}", error.detail));
+        self.outage = Some(PortError::unavailable(PORT, error.detail.clone()));
+        Err(error)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Producing records, and what became of each.
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
 
 use crate::answer::{describe, json, shorten};
@@ -70,6 +70,12 @@ impl Proxy {
     pub fn produce(&self, topic: &str, records: &[Record]) -> Request<Bytes> {
         let body = record::body(self.dialect(), records);
         self.post(&["topics", topic], BINARY, body)
+    }
+
+    /// Asks for `topic`, a Kafka topic name: it is answered 404 where the topic is missing.
+    #[must_use]
+    pub fn topic(&self, topic: &str) -> Request<Bytes> {
+        self.request(Method::GET, &["topics", topic], "")
     }
 
     /// What became of each of the `count` records that were sent to `topic`, in their order: always `count` outcomes.

@@ -56,6 +56,10 @@ impl Bridge {
     }
 
     fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        if request.method() == http::Method::GET {
+            // The topic is there.
+            return Response::new(Bytes::from_static(b"{}"));
+        }
         self.0.requests.set(self.0.requests.get() + 1);
         let trouble = self.0.trouble.get();
         let body: Value = serde_json::from_slice(request.body()).unwrap();
@@ -256,16 +260,57 @@ fn what_is_given_up_is_a_dead_letter_that_says_why_and_names_the_sinks_that_lack
 }
 
 #[test]
-fn an_outage_costs_one_request_and_not_one_for_each_topic() {
+fn an_outage_costs_a_topic_one_request() {
     pollster::block_on(async {
         let (_, memory) = Bridge::new();
         memory.fail("http", Fault::Before);
         let before = memory.calls();
-        let messages = (0..9)
-            .map(|n| message(&format!("t{n}"), &[Kafka], All, texts(1).0))
-            .collect();
-        assert_eq!(deliver(&memory, messages).await, vec![Delivered::Retry; 9]);
+        // More records than a request has.
+        let messages = vec![message("x", &[Kafka], All, texts(2500).0)];
+        assert_eq!(deliver(&memory, messages).await, [Delivered::Retry]);
         assert_eq!(memory.calls() - before, 1);
+    });
+}
+
+#[test]
+fn a_missing_topic_is_told_and_holds_up_no_other() {
+    pollster::block_on(async {
+        let (bridge, memory) = Bridge::new();
+        let (served, clock) = (bridge.clone(), memory.clone());
+        memory.serve("bridge:8080", move |request| {
+            let is_missing = request.uri().path() == "/topics/missing";
+            let is_produced = request.method() == http::Method::POST;
+            // Longer than a request may take.
+            let delay = if is_missing && is_produced { 100 } else { 0 };
+            clock.answer_after(Duration::from_secs(delay));
+            if is_missing {
+                let answer = Response::builder()
+                    .status(404)
+                    .header("content-type", "application/json");
+                return answer
+                    .body(Bytes::from_static(b"{\"message\":\"no topic\"}"))
+                    .unwrap();
+            }
+            served.answer(request)
+        });
+        let messages =
+            ["missing", "x", "missing", "y"].map(|topic| message(topic, &[Kafka], All, texts(3).0));
+        let delivered = deliver(&memory, messages.to_vec()).await;
+        assert_eq!(
+            delivered,
+            [
+                Delivered::Retry,
+                Delivered::Done,
+                Delivered::Retry,
+                Delivered::Done
+            ]
+        );
+        assert_eq!((bridge.values("x").len(), bridge.values("y").len()), (3, 3));
+        let lines = memory.lines().concat();
+        assert!(
+            lines.contains("answers 404: no topic; check that the topic missing exists"),
+            "{lines}"
+        );
     });
 }
 
