@@ -101,9 +101,9 @@ impl Part {
         }
     }
 
-    fn config(self, ports: &Ports) -> String {
+    fn config(self, ports: &Ports, topics_must_exist: bool) -> String {
         match self {
-            Self::Broker => config::broker(ports),
+            Self::Broker => config::broker(ports, topics_must_exist),
             Self::Bridge => config::bridge(ports),
         }
     }
@@ -176,6 +176,8 @@ impl Process {
 pub(crate) struct Kafka {
     state: PathBuf,
     ports: Ports,
+    /// Whether a broker that is started makes no topic by itself.
+    topics_must_exist: bool,
 }
 
 impl Kafka {
@@ -192,7 +194,11 @@ impl Kafka {
                 .with_context(|| format!("{} is damaged: remove it", state.join(PORTS).display()))?,
             Err(_) => Ports::DEFAULT,
         };
-        Ok(Self { state, ports })
+        Ok(Self {
+            state,
+            ports,
+            topics_must_exist: false,
+        })
     }
 
     /// Where the bridge answers.
@@ -274,7 +280,7 @@ impl Kafka {
     fn move_to(&mut self, ports: Ports) -> Result<()> {
         for part in Part::ALL {
             // The bridge knows the broker's port too.
-            if part.config(&ports) != part.config(&self.ports) && self.process(part).is_some() {
+            if part.config(&ports, false) != part.config(&self.ports, false) && self.process(part).is_some() {
                 bail!(
                     "the {} runs with other ports: stop it first with `cargo xtask kafka down`, or leave the options for ports out",
                     part.name()
@@ -287,7 +293,7 @@ impl Kafka {
 
     fn launch(&self, part: Part, java: &Path, jars: &Path) -> Result<()> {
         let config = self.file(part, "properties");
-        write(&config, &part.config(&self.ports))?;
+        write(&config, &part.config(&self.ports, self.topics_must_exist))?;
         let mut command = Command::new(java);
         command
             .current_dir(&self.state)
@@ -400,6 +406,13 @@ impl Kafka {
             .timeout_global(Some(REQUEST_TIMEOUT))
             .build()
             .into();
+        if self.topics_must_exist {
+            // It may be there from an earlier start.
+            let _ = agent
+                .post(format!("{}/admin/topics", self.bridge_url()))
+                .content_type(JSON_RECORDS)
+                .send(format!(r#"{{"topic_name":"{READY_TOPIC}"}}"#));
+        }
         let answer = agent
             .post(format!("{}/topics/{READY_TOPIC}", self.bridge_url()))
             .content_type(JSON_RECORDS)
@@ -537,6 +550,7 @@ mod tests {
         let kafka = Kafka {
             state: folder.path().to_owned(),
             ports: Ports::DEFAULT,
+            topics_must_exist: false,
         };
         assert!(kafka.process(Part::Broker).is_none());
         // This process has the number, and is another one.

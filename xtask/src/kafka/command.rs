@@ -35,6 +35,9 @@ pub(crate) struct Up {
     /// Only this one.
     #[arg(long)]
     only: Option<Part>,
+    /// A broker that is started makes no topic by itself, as many in production do.
+    #[arg(long)]
+    topics_must_exist: bool,
     #[command(flatten)]
     ports: WantedPorts,
 }
@@ -69,6 +72,7 @@ fn parts(only: Option<Part>) -> Vec<Part> {
 fn up(project: &Project, options: &Up) -> Result<()> {
     let started = Instant::now();
     let mut kafka = Kafka::at(project, options.place.state.as_deref())?;
+    kafka.topics_must_exist = options.topics_must_exist;
     if kafka
         .start(project, &parts(options.only), &options.ports)?
         .is_empty()

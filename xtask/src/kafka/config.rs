@@ -8,11 +8,12 @@ pub(crate) const CLUSTER_ID: &str = "ZXZlbnRzdGFyLWthZmthIQ";
 /// The folder for the broker's data in the state folder, which it is started in.
 pub(crate) const DATA: &str = "data";
 
-/// One node that is broker and controller.
-pub(crate) fn broker(ports: &Ports) -> String {
+/// One node that is broker and controller. It makes a topic when a record comes for it, or `topics_must_exist`.
+pub(crate) fn broker(ports: &Ports, topics_must_exist: bool) -> String {
     let Ports {
         broker, controller, ..
     } = ports;
+    let creates_topics = !topics_must_exist;
     format!(
         "process.roles=broker,controller
 node.id=1
@@ -21,7 +22,7 @@ listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
 controller.listener.names=CONTROLLER
 log.dirs={DATA}
-auto.create.topics.enable=true
+auto.create.topics.enable={creates_topics}
 num.partitions=1
 # The topics that Kafka keeps for itself; by default they ask for three nodes.
 offsets.topic.replication.factor=1
@@ -82,15 +83,25 @@ mod tests {
 
     #[test]
     fn everything_listens_on_loopback_only() {
-        for text in [broker(&PORTS), bridge(&PORTS)] {
+        for text in [broker(&PORTS, false), bridge(&PORTS)] {
             assert!(!text.contains("0.0.0.0") && !text.contains("localhost"), "{text}");
         }
         let listeners = "\nlisteners=PLAINTEXT://127.0.0.1:1001,CONTROLLER://127.0.0.1:1002\n";
-        assert!(broker(&PORTS).contains(listeners));
+        assert!(broker(&PORTS, false).contains(listeners));
         assert!(
             bridge(&PORTS).contains("\nhttp.host=127.0.0.1\nhttp.port=1003\nhttp.management.port=1004\n")
         );
         assert!(bridge(&PORTS).contains("\nkafka.bootstrap.servers=127.0.0.1:1001\n"));
+    }
+
+    #[test]
+    fn a_broker_makes_topics_unless_they_must_exist() {
+        for (topics_must_exist, line) in [
+            (false, "\nauto.create.topics.enable=true\n"),
+            (true, "\nauto.create.topics.enable=false\n"),
+        ] {
+            assert!(broker(&PORTS, topics_must_exist).contains(line));
+        }
     }
 
     #[test]
