@@ -1,7 +1,14 @@
 //! Kafka and its REST bridge, for tests that stop and start them.
 
+use std::fs;
+use std::net::TcpStream;
 use std::process::Command;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::admin::comes_into_force;
 use crate::dev::{StateDir, free_port};
 use crate::instance::setting;
 
@@ -13,16 +20,27 @@ pub struct Cluster {
     controller: u16,
     bridge: u16,
     management: u16,
+    topics_must_exist: bool,
 }
 
 impl Cluster {
-    /// Starts one, and waits until it can be used.
+    /// Starts one that makes topics when records come, and waits until it can be used.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_with(false)
+    }
+
+    /// The same, and `topics_must_exist` says whether it makes topics.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_with(topics_must_exist: bool) -> Self {
         let cluster = Self {
+            topics_must_exist,
             state: StateDir::new("kafka"),
             broker: free_port(),
             controller: free_port(),
@@ -45,7 +63,11 @@ impl Cluster {
             ("--management-port", self.management),
         ];
         let ports = ports.map(|(option, port)| [option.to_owned(), port.to_string()]);
-        self.xtask("up", &ports.concat());
+        let mut arguments = ports.concat();
+        if self.topics_must_exist {
+            arguments.push("--topics-must-exist".to_owned());
+        }
+        self.xtask("up", &arguments);
     }
 
     /// Stops `broker` or `bridge`.
@@ -54,6 +76,21 @@ impl Cluster {
     /// When it does not stop.
     pub fn down(&self, part: &str) {
         self.xtask("down", &["--only".to_owned(), part.to_owned()]);
+    }
+
+    /// Kills `bridge` at once, as a crash would, and waits until nothing listens there.
+    ///
+    /// # Panics
+    /// When it does not run, or does not end.
+    pub fn kill_bridge(&self) {
+        let note = self.state.path().join("bridge.json");
+        let note: Value =
+            serde_json::from_slice(&fs::read(note).expect("the note of its process")).expect("JSON");
+        let id = note["id"].as_i64().and_then(|id| i32::try_from(id).ok());
+        kill(Pid::from_raw(id.expect("a process id")), Signal::SIGKILL).expect("it runs");
+        comes_into_force("the bridge is gone", || {
+            TcpStream::connect(self.bridge()).is_err()
+        });
     }
 
     fn xtask(&self, action: &str, arguments: &[String]) {

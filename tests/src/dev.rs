@@ -146,6 +146,23 @@ impl Dev {
         comes_into_force(said, || self.output().contains(said));
     }
 
+    /// Memory of all its processes that is resident, in bytes.
+    ///
+    /// # Panics
+    /// When `ps` cannot be asked.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let listed = Command::new("ps").args(["-A", "-o", "pgid=,rss="]).output();
+        let listed = String::from_utf8(listed.expect("ps").stdout).expect("text");
+        let group = self.child.id();
+        let kilobytes = listed.lines().filter_map(|line| {
+            let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+            let (of, kilobytes) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+            (of == u64::from(group)).then_some(kilobytes)
+        });
+        kilobytes.sum::<u64>() * 1024
+    }
+
     /// Kills the whole process group at once, as a crash of the machine would, and waits until nothing of it
     /// answers any more.
     pub fn kill(mut self) {

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::instance::repository;
+use crate::ledger::Found;
 
 /// What a topic has at one offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,18 +49,19 @@ pub fn read_topic(broker: &str, topic: &str) -> Vec<Record> {
     records
 }
 
-/// Creates a topic of one partition that takes records of at most `bytes` bytes.
+/// Creates topics of one partition that take records of at most `bytes` bytes.
 ///
 /// # Panics
-/// When it cannot be created.
-pub fn create_topic(broker: &str, topic: &str, bytes: usize) {
+/// When they cannot be created.
+pub fn create_topics(broker: &str, topics: &[&str], bytes: usize) {
     let output = Command::new(env::var("EVENTSTAR_NODE").expect("EVENTSTAR_NODE"))
         .arg(repository().join("tests/kafka/create.js"))
-        .args([broker, topic, &bytes.to_string()])
+        .args([broker, &bytes.to_string()])
+        .args(topics)
         .output()
         .expect("the program EVENTSTAR_NODE names");
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{topic} cannot be created: {errors}");
+    assert!(output.status.success(), "{topics:?} cannot be created: {errors}");
 }
 
 fn record(line: &str) -> Record {
@@ -89,6 +91,31 @@ fn record(line: &str) -> Record {
 
 fn bytes(value: &Value) -> Option<Vec<u8>> {
     Some(STANDARD.decode(value.as_str()?).expect("base64"))
+}
+
+impl Record {
+    /// `meta.id` of the event that it is.
+    ///
+    /// # Panics
+    /// When it is no event.
+    #[must_use]
+    pub fn meta_id(&self) -> String {
+        let value: Value = serde_json::from_slice(self.value.as_deref().expect("a value")).expect("JSON");
+        value["meta"]["id"].as_str().expect("meta.id").to_owned()
+    }
+}
+
+/// How often each event is in a topic.
+///
+/// # Panics
+/// As [`read_topic`].
+#[must_use]
+pub fn found_in_topic(broker: &str, topic: &str) -> Found {
+    let mut found = Found::new();
+    for record in read_topic(broker, topic) {
+        *found.entry(record.meta_id()).or_default() += 1;
+    }
+    found
 }
 
 #[cfg(test)]

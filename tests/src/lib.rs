@@ -15,6 +15,7 @@
 //! | `EVENTSTAR_NODE` | the Node.js that runs the tests of `tests/browser`, and Kafka's client in `tests/kafka` |
 //! | `CHROMIUM` | the browser that they use |
 //! | `EVENTSTAR_KILL_SEEDS` | how many kills the durability suite goes through; 10 when not set |
+//! | `EVENTSTAR_KAFKA_KILLS` | how many kills a load goes through whose events go to Kafka; 2 when not set |
 //! | `UPDATE_GOLDEN` | `1` writes the files of `tests/golden` anew instead of comparing |
 
 pub mod admin;
@@ -26,10 +27,13 @@ pub mod golden;
 pub mod http;
 pub mod instance;
 pub mod kafka;
+pub mod ledger;
+pub mod load;
 pub mod proxy;
 pub mod random;
 pub mod sse;
 pub mod text;
+pub mod tls;
 pub mod upstream;
 
 pub use dev::Dev;

@@ -1,6 +1,6 @@
 //! Streams whose events go to Kafka: an ordinary client finds them there as they were accepted, whatever failed on the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Duration;
 
@@ -8,14 +8,13 @@ use eventstar_tests::admin::{add_known_streams, comes_true_within};
 use eventstar_tests::cluster::Cluster;
 use eventstar_tests::dev::StateDir;
 use eventstar_tests::events::{array, job_event};
-use eventstar_tests::kafka::{Record, create_topic, read_topic};
+use eventstar_tests::kafka::{Record, create_topics, found_in_topic, read_topic};
+use eventstar_tests::ledger::Found;
+use eventstar_tests::load::{Load, PATIENCE, found_in_log, publish, send_until_accepted};
 use eventstar_tests::proxy::{Proxy, Trouble};
-use eventstar_tests::random::fresh_uuid;
+use eventstar_tests::random::{Seeded, fresh_uuid};
 use eventstar_tests::{Dev, Events, Request};
 use serde_json::{Value, json};
-
-/// Longer than a delivery waits between the attempts of a test.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Longer than the functions wait before they try to deliver.
 const ATTEMPT: Duration = Duration::from_secs(3);
@@ -57,18 +56,9 @@ impl World {
         read_topic(&self.cluster.broker(), topic)
     }
 
-    fn delivered(&self, topic: &str) -> BTreeMap<String, usize> {
-        let mut times = BTreeMap::new();
-        for record in self.records(topic) {
-            *times.entry(id_of(&record)).or_default() += 1;
-        }
-        times
+    fn delivered(&self, topic: &str) -> Found {
+        found_in_topic(&self.cluster.broker(), topic)
     }
-}
-
-fn id_of(record: &Record) -> String {
-    let value: Value = serde_json::from_slice(record.value.as_deref().expect("a value")).expect("JSON");
-    value["meta"]["id"].as_str().expect("meta.id").to_owned()
 }
 
 /// One cluster for all that follows: it takes its time to start.
@@ -85,6 +75,7 @@ fn over_kafka_nothing_is_lost() {
     events_are_in_kafka_as_they_were_accepted(&world);
     readers_read_them_back(&world);
     one_record_that_kafka_refuses_is_a_dead_letter(&world);
+    an_event_that_is_too_large_for_the_proxy_is_a_dead_letter_or_refused(&world);
     accept_kafka_waits_for_the_acknowledgement(&world);
     whatever_fails_every_accepted_event_is_in_kafka_and_once_in_the_log(&world);
 }
@@ -105,7 +96,7 @@ fn events_are_in_kafka_as_they_were_accepted(world: &World) {
     let mut seen = BTreeSet::new();
     let records = world.records(&stream).into_iter();
     // An answer that came too late on a busy machine leaves an event there twice.
-    let records: Vec<Record> = records.filter(|record| seen.insert(id_of(record))).collect();
+    let records: Vec<Record> = records.filter(|record| seen.insert(record.meta_id())).collect();
     assert_eq!(records.len(), EVENTS);
     for (record, sent) in records.iter().zip(&events) {
         let value = String::from_utf8(record.value.clone().expect("a value")).expect("UTF-8");
@@ -135,7 +126,7 @@ fn topic_exists(world: &World, topic: &str) -> bool {
 
 fn readers_read_them_back(world: &World) {
     let stream = format!("kafka.read.{}", fresh_uuid());
-    create_topic(&world.cluster.broker(), &stream, 1_000_000);
+    create_topics(&world.cluster.broker(), &[&stream], 1_000_000);
     world.add(&stream, &json!({"sinks": ["kafka"], "accept": "kafka"}));
     let ids = world.post(&stream);
     let records = world.records(&stream);
@@ -147,7 +138,7 @@ fn readers_read_them_back(world: &World) {
         .iter()
         .map(|record| {
             (
-                id_of(record),
+                record.meta_id(),
                 record.offset,
                 u64::try_from(record.timestamp).expect("a time"),
             )
@@ -183,7 +174,7 @@ fn readers_read_them_back(world: &World) {
 
 fn one_record_that_kafka_refuses_is_a_dead_letter(world: &World) {
     let stream = format!("kafka.bad.{}", fresh_uuid());
-    create_topic(&world.cluster.broker(), &stream, 20_000);
+    create_topics(&world.cluster.broker(), &[&stream], 20_000);
     world.add(&stream, &json!({"sinks": ["log", "kafka"]}));
     let ids: Vec<String> = (0..100).map(|_| fresh_uuid()).collect();
     let large = format!(r#","filler":"{}""#, "x".repeat(60_000));
@@ -198,33 +189,18 @@ fn one_record_that_kafka_refuses_is_a_dead_letter(world: &World) {
         let delivered = world.delivered(&stream);
         delivered.keys().collect::<BTreeSet<_>>() == good
     });
-    let letters = format!("/admin/v1/dead-letters?stream={stream}");
-    let mut found = Vec::new();
-    comes_true_within(PATIENCE, "the one is a dead letter", || {
-        let page = world
-            .dev
-            .instance
-            .admin(Request::get(&letters))
-            .expect(200)
-            .text();
-        found = page
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).expect("JSON"))
-            .collect();
-        !found.is_empty()
-    });
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0]["sinks"], json!(["kafka"]));
+    let letter = letter(world, &stream);
+    assert_eq!(letter["sinks"], json!(["kafka"]));
     assert!(
-        found[0]["raw_event"]
+        letter["raw_event"]
             .as_str()
             .is_some_and(|event| event.contains(&ids[42]))
     );
     assert!(
-        found[0]["reason"]
+        letter["reason"]
             .as_str()
             .is_some_and(|reason| reason.contains("larger")),
-        "{found:?}"
+        "{letter}"
     );
     let all = format!("/v2/stream/{stream}?since=2020-01-01T00:00:00Z");
     assert_eq!(
@@ -232,6 +208,48 @@ fn one_record_that_kafka_refuses_is_a_dead_letter(world: &World) {
         100,
         "the log has it"
     );
+}
+
+/// The one dead letter of a stream.
+fn letter(world: &World, stream: &str) -> Value {
+    let letters = format!("/admin/v1/dead-letters?stream={stream}");
+    let mut found: Vec<Value> = Vec::new();
+    comes_true_within(PATIENCE, "a dead letter", || {
+        let page = world.dev.instance.admin(Request::get(&letters)).expect(200);
+        let text = page.text();
+        found = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        !found.is_empty()
+    });
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+/// Larger than what the proxy's producer sends, and too large for the queue: its sinks are asked before the answer.
+fn an_event_that_is_too_large_for_the_proxy_is_a_dead_letter_or_refused(world: &World) {
+    let [both, kafka] = ["both", "only"].map(|name| format!("kafka.large.{name}.{}", fresh_uuid()));
+    world.add(&both, &json!({"sinks": ["log", "kafka"]}));
+    world.add(&kafka, &json!({"sinks": ["kafka"], "accept": "kafka"}));
+    let event = |stream: &str, id: &str| {
+        let empty = job_event(stream, id, r#","filler":"""#);
+        let filler = "x".repeat(1_048_570 - empty.len());
+        job_event(stream, id, &format!(r#","filler":"{filler}""#))
+    };
+    let id = fresh_uuid();
+    let _ = world.dev.instance.post(event(&both, &id)).expect(201);
+    let letter = letter(world, &both);
+    assert_eq!(letter["sinks"], json!(["kafka"]));
+    assert!(
+        letter["reason"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("larger")),
+        "{letter}"
+    );
+    assert_eq!(found_in_log(&world.dev.instance, &both).get(&id), Some(&1));
+    let answer = world.dev.instance.post(event(&kafka, &fresh_uuid())).expect(400);
+    assert!(answer.text().contains("make it smaller"), "{}", answer.text());
 }
 
 fn accept_kafka_waits_for_the_acknowledgement(world: &World) {
@@ -258,9 +276,20 @@ fn accept_kafka_waits_for_the_acknowledgement(world: &World) {
 }
 
 fn whatever_fails_every_accepted_event_is_in_kafka_and_once_in_the_log(world: &World) {
-    let stream = format!("kafka.faults.{}", fresh_uuid());
-    world.add(&stream, &json!({"sinks": ["log", "kafka"]}));
-    let mut accepted = Vec::new();
+    let instance = &world.dev.instance;
+    let accepts = ["log", "queue", "kafka"];
+    let mut loads = accepts.map(|accept| Load::new(&format!("all faults of the way, accept: {accept}")));
+    let settings = accepts.map(|accept| json!({"sinks": ["log", "kafka"], "accept": accept}));
+    publish(instance, loads.iter().zip(settings));
+    let mut post = |may_wait_for_kafka: bool| {
+        for (load, accept) in loads.iter_mut().zip(accepts) {
+            let is_late = accept == "kafka" && !may_wait_for_kafka;
+            let expected = if is_late { 503 } else { 201 };
+            assert_eq!(load.post(instance, EVENTS), expected, "{}", load.label);
+            load.post_invalid(instance);
+        }
+        thread::sleep(ATTEMPT);
+    };
     for trouble in [
         Trouble::HungUp,
         Trouble::Answered(OVERLOADED),
@@ -272,50 +301,20 @@ fn whatever_fails_every_accepted_event_is_in_kafka_and_once_in_the_log(world: &W
         Trouble::Slow(Duration::from_secs(2)),
     ] {
         world.door.make(Some(trouble));
-        accepted.extend(world.post(&stream));
-        thread::sleep(ATTEMPT);
+        post(matches!(trouble, Trouble::Slow(_)));
     }
     world.door.make(None);
     for part in ["bridge", "broker"] {
         world.cluster.down(part);
-        accepted.extend(world.post(&stream));
-        thread::sleep(ATTEMPT);
+        post(false);
         world.cluster.up();
     }
-    accepted.extend(world.post(&stream));
-    let mut delivered = BTreeMap::new();
-    comes_true_within(PATIENCE, "every accepted event is in Kafka", || {
-        delivered = world.delivered(&stream);
-        accepted.iter().all(|id| delivered.contains_key(id))
-    });
-    let all = format!("/v2/stream/{stream}?since=2020-01-01T00:00:00Z&until=-0s");
-    let page = world
-        .dev
-        .instance
-        .send(&Request::get(&all).header("accept", "application/json"))
-        .expect(200)
-        .text();
-    let logged: Vec<String> = page
-        .lines()
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            serde_json::from_str::<Value>(line).expect("JSON")["meta"]["id"]
-                .as_str()
-                .expect("meta.id")
-                .to_owned()
-        })
-        .collect();
-    let once: BTreeSet<&String> = logged.iter().collect();
-    assert_eq!(once.len(), logged.len(), "an event is in the log twice");
-    assert!(
-        accepted.iter().all(|id| once.contains(id)),
-        "an event is missing from the log"
-    );
-    let records: usize = delivered.values().sum();
-    println!(
-        "sent {0}, accepted {0}, delivered {1}, duplicates {2}, lost 0",
-        accepted.len(),
-        delivered.len(),
-        records - delivered.len()
-    );
+    post(true);
+    send_until_accepted(&instance.origin, &mut loads, &mut Seeded::new(1));
+    let broker = world.cluster.broker();
+    for (load, accept) in loads.iter().zip(accepts) {
+        let tally = load.check(instance, Some(&broker), true);
+        // Kafka had what was answered 503 because the acknowledgement was lost.
+        assert!(accept != "kafka" || tally.duplicates >= EVENTS, "{tally}");
+    }
 }

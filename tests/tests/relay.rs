@@ -1,7 +1,10 @@
 //! Streaming events out.
 
+use std::collections::BTreeSet;
+use std::thread;
 use std::time::Duration;
 
+use eventstar_tests::admin::add_known_streams;
 use eventstar_tests::events::{PrivateStream, order_event, page_view_event};
 use eventstar_tests::random::fresh_uuid;
 use eventstar_tests::text::{get, replace};
@@ -144,6 +147,50 @@ fn several_streams_come_over_one_connection() {
         topics, names,
         "the id names every topic in the order of the request"
     );
+}
+
+/// Producers that post one event after the other, each with a key of its own, and all at the same time.
+#[test]
+fn the_events_of_a_key_are_in_the_order_in_which_they_were_accepted() {
+    const EVENTS: u64 = 25;
+    let instance = Instance::from_env();
+    let stream = format!("order.{}", fresh_uuid());
+    let settings = json!({
+        "schema_title": "shop/order", "partitions": 4, "message_key_fields": {"order": "order.order_id"}, "accept": "log",
+    });
+    add_known_streams(&instance, &json!({&stream: settings}));
+    let keys: Vec<String> = (0..8).map(|key| format!("order-{key}")).collect();
+    let accepted: Vec<Vec<String>> = thread::scope(|scope| {
+        let producers: Vec<_> = keys
+            .iter()
+            .map(|key| {
+                scope.spawn(|| {
+                    let ids = fresh_ids(usize::try_from(EVENTS).expect("a number"));
+                    for id in &ids {
+                        instance.produce(&[order_event(&stream, id, key)]);
+                    }
+                    ids
+                })
+            })
+            .collect();
+        producers
+            .into_iter()
+            .map(|producer| producer.join().expect("a producer"))
+            .collect()
+    });
+    let path = format!("/v2/stream/{stream}?since=2020-01-01T00:00:00Z");
+    let events = Events::open(&instance.origin, &path).take(keys.len() * accepted[0].len());
+    let mut used = BTreeSet::new();
+    for (key, accepted) in keys.iter().zip(&accepted) {
+        let own: Vec<SseEvent> = events
+            .iter()
+            .filter(|event| event.json()["order"]["order_id"] == **key)
+            .cloned()
+            .collect();
+        assert_eq!(&ids(&own), accepted, "{key}");
+        used.extend(own.iter().map(|event| event.json()["meta"]["partition"].as_u64()));
+    }
+    assert!(used.len() > 1, "{used:?}");
 }
 
 #[test]
