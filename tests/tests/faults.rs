@@ -182,9 +182,11 @@ fn killed_at_random_points(
     for (load, count) in loads.iter_mut().zip([LOAD / 2, LOAD / 4, LOAD / 4]) {
         load.plan(count, "");
     }
-    for kill in 0..kills() {
+    let kills = kills();
+    for kill in 0..kills {
         let before: usize = loads.iter().map(Load::left).sum();
-        let after = usize::try_from(random.between(100, before as u64 / 2)).expect("a number");
+        let after =
+            usize::try_from(random.between(1, (before / (kills - kill + 1)) as u64)).expect("a number");
         let origin = dev.instance.origin.clone();
         send_open(&origin, &mut loads, random, |accepted, is_more| {
             while accepted() < after && is_more() {
