@@ -18,6 +18,7 @@ mod lint;
 mod names;
 mod process;
 mod project;
+mod queue;
 mod round_trip;
 mod server;
 mod size;

@@ -3,7 +3,6 @@
 mod cluster;
 mod forwarder;
 mod origin;
-mod queue;
 mod report;
 mod topic;
 
@@ -20,11 +19,11 @@ use crate::artifacts::{self, Platform};
 use crate::dev::host_name;
 use crate::process::{self, step};
 use crate::project::Project;
+use crate::queue::Queue;
 use crate::server;
 use crate::wrangler;
 use cluster::Cluster;
 use origin::Origin;
-use queue::Queue;
 use topic::Topic;
 
 /// The rates that have goals, in events a second. The first one is the lowest, each further one twice the one before.

@@ -13,8 +13,10 @@ use super::count::Counts;
 use crate::artifacts::Platform;
 use crate::process::step;
 use crate::project::Project;
+use crate::queue::Queue;
 use crate::server::{self, Launch, Server};
 use crate::tokens::Tokens;
+use crate::wrangler;
 
 /// How many events are counted in each case.
 pub(crate) const EVENTS: usize = 1000;
@@ -68,6 +70,8 @@ impl Way {
 /// What was counted.
 #[derive(Debug)]
 pub(crate) struct Measured {
+    /// What the workers' queue is set to.
+    pub(crate) queue: Queue,
     /// What an isolate's first event reads.
     pub(crate) cold: Counts,
     /// What [`EVENTS`] events use.
@@ -126,6 +130,7 @@ pub(super) fn measure(project: &Project) -> Result<Measured> {
     Counted {
         agent,
         base_url: launch.base_url(),
+        queue: Queue::read(&wrangler::config(project)?)?,
     }
     .all()
 }
@@ -163,6 +168,7 @@ fn event(stream: &str) -> String {
 struct Counted {
     agent: ureq::Agent,
     base_url: String,
+    queue: Queue,
 }
 
 impl Counted {
@@ -189,6 +195,7 @@ impl Counted {
         step(&format!("a reader of nothing, for {} s", IDLE.as_secs()));
         let idle = self.idle()?;
         Ok(Measured {
+            queue: self.queue,
             cold,
             ways,
             expiring,

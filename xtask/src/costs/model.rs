@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::count::Counts;
 use super::measure::{EVENTS, Measured, Way};
+use crate::queue::Queue;
 
 /// A month, as Cloudflare's examples take it.
 const MONTH_S: f64 = 30.0 * 86_400.0;
@@ -13,10 +14,6 @@ const OBJECT_GB: f64 = 0.128;
 
 /// How often an isolate hands on its counters while there are any (`shared/metrics`).
 const FLUSH_S: f64 = 15.0;
-
-/// Messages that the consumer is given at once, and how long the queue waits for them: `wrangler.toml`.
-const CONSUMER_MESSAGES: f64 = 25.0;
-const CONSUMER_WAIT_S: f64 = 1.0;
 
 /// `docs/costs.toml`.
 #[derive(Debug, Deserialize)]
@@ -131,7 +128,12 @@ pub(crate) fn usage(
     let thousands = events / EVENTS as f64;
     let requests = thousands * counts.intake_requests as f64;
     let messages = thousands * counts.queue_messages as f64;
-    let together = (messages / MONTH_S * CONSUMER_WAIT_S).clamp(1.0, CONSUMER_MESSAGES);
+    let Queue {
+        max_batch_size,
+        max_batch_timeout,
+    } = measured.queue;
+    let at_once = messages / MONTH_S * max_batch_timeout as f64;
+    let together = at_once.clamp(1.0, max_batch_size as f64);
     let consumed = messages / together;
     let appends = match way.accept {
         "queue" => consumed * distinct(logs, together),
@@ -229,6 +231,10 @@ mod tests {
 
     fn measured() -> Measured {
         Measured {
+            queue: Queue {
+                max_batch_size: 25,
+                max_batch_timeout: 1,
+            },
             cold: Counts::default(),
             ways: Vec::new(),
             expiring: Counts {

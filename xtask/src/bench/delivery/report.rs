@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::queue::Queue;
 use super::{Accept, Delivered, GOAL_RATES, LONGEST, Measured, Options, Produced, Step};
 use crate::artifacts::Platform;
 use crate::bench::flow::{EVENT_BYTES, PATIENCE};
 use crate::bench::report::Goal;
 use crate::dev::host_name;
+use crate::queue::Queue;
 
 /// Events of a produce request that are wanted.
 const PRODUCED: Goal = Goal::AtLeast(50.0);

@@ -10,15 +10,15 @@ const QUEUE: &str = "eventstar-events";
 
 /// When the queue of events gives a batch to its consumer: at so many messages, or so long after the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Queue {
-    pub(super) max_batch_size: i64,
+pub(crate) struct Queue {
+    pub(crate) max_batch_size: i64,
     /// In seconds.
-    pub(super) max_batch_timeout: i64,
+    pub(crate) max_batch_timeout: i64,
 }
 
 impl Queue {
     /// As `wrangler.toml` says, for a deployment and for local runs.
-    pub(super) fn read(config: &Table) -> Result<Self> {
+    pub(crate) fn read(config: &Table) -> Result<Self> {
         let consumers = wrangler::environment(config, "delivery")?
             .get("queues")
             .and_then(|queues| queues.get("consumers")?.as_array());
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn the_times_of_the_queue_are_said_and_not_left_to_the_platform() {
-        let config: Table = include_str!("../../../../wrangler.toml").parse().unwrap();
+        let config: Table = include_str!("../../wrangler.toml").parse().unwrap();
         let queue = Queue::read(&config).unwrap();
         assert!(queue.max_batch_size > 0 && queue.max_batch_timeout > 0);
         let config = "[[env.delivery.queues.consumers]]\nqueue = \"eventstar-events\"\nmax_batch_size = 25\n";
