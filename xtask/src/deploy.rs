@@ -1,319 +1,359 @@
-//! `cargo xtask deploy`: shared resources once, then the workers in dependency order.
+//! `cargo xtask deploy`: a stage at Cloudflare as its file says.
+//!
+//! Nothing is remembered between runs: the file is what is wanted, and Cloudflare is asked for what is there.
 
+mod cloudflare;
+mod deployed;
+pub(crate) mod destroy;
+mod file;
+mod plan;
+mod secrets;
 mod stage;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::artifacts;
 use crate::process::{self, step};
-use crate::project::{FUNCTIONS, Project};
+use crate::project::Project;
 use crate::tokens;
 use crate::wrangler;
-use stage::{Origin, StageConfig};
+use cloudflare::{Account, text};
+use deployed::{Deployed, Route};
+use file::{Stage, StageName};
+use plan::Description;
+use secrets::{Outlet, SecretPlan, Wishes};
+use stage::StageConfig;
 
-/// What a dry run writes where a deployment has an id from Cloudflare.
+/// The id that a dry run writes: offline nobody knows that of the namespace.
 const PLACEHOLDER_ID: &str = "00000000000000000000000000000000";
-
-/// `wrangler queues create` says so of a queue that is there.
-const ALREADY_THERE: [&str; 2] = ["already taken", "already exists"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Name of the deployment: part of the name of every worker, queue and namespace.
+    /// The stage to deploy: `stages/NAME.toml` says what it is.
     #[arg(long, value_name = "NAME")]
     stage: StageName,
     /// Check everything that can be checked offline; create and upload nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Serve all functions on this hostname; without it each has a workers.dev name of its own.
-    #[arg(long, requires = "zone")]
-    hostname: Option<String>,
-    /// The Cloudflare zone of the hostname.
-    #[arg(long, requires = "hostname")]
-    zone: Option<String>,
-    /// A setting of all functions, such as `ALLOWED_STREAMS=a,b` (repeatable; remembered).
-    #[arg(long = "var", value_name = "NAME=VALUE", value_parser = parse_variable)]
-    variables: Vec<(String, String)>,
-}
-
-pub(crate) fn parse_variable(text: &str) -> Result<(String, String), String> {
-    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
-    parts
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .ok_or_else(|| "write it as NAME=VALUE".to_owned())
-}
-
-/// Lower-case letters, digits and hyphens: it becomes part of names on Cloudflare.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct StageName(String);
-
-impl FromStr for StageName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fits = !text.is_empty() && text.len() <= 32 && !text.starts_with('-') && !text.ends_with('-');
-        if fits
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        {
-            return Ok(Self(text.to_owned()));
-        }
-        Err("use at most 32 lower-case letters, digits and hyphens".to_owned())
-    }
+    /// Change what the plan shows, without asking.
+    #[arg(long)]
+    yes: bool,
+    /// Build nothing: deploy what `cargo xtask build` has left.
+    #[arg(long)]
+    prebuilt: bool,
+    /// Set a secret to the value of the environment variable of its name (repeatable).
+    #[arg(long = "secret", value_name = "NAME", value_parser = secrets::parse)]
+    secrets: Vec<String>,
+    /// Make new secrets in place of those in use: all that can be made, or the ones named.
+    #[arg(
+        long,
+        value_name = "NAME,NAME",
+        num_args = 0..=1,
+        require_equals = true,
+        value_delimiter = ',',
+        default_missing_value = "ADMIN_TOKEN,PRODUCER_TOKENS",
+        value_parser = secrets::parse_made
+    )]
+    rotate_secrets: Vec<String>,
+    /// Write secrets that are made to this new file instead of the terminal.
+    #[arg(long, value_name = "FILE")]
+    secrets_to: Option<PathBuf>,
 }
 
 pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
-    let stage = &options.stage.0;
-    artifacts::cloudflare(project)?;
-    let folder = project.root.join(".eventstar/deploy");
-    fs::create_dir_all(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
-    let mut memory = Memory::read(folder.join(format!("{stage}.json")))?;
-    let mut config = StageConfig::new(&wrangler::config(project)?, stage)?;
-
-    let namespace = if options.dry_run {
-        memory
-            .text("kv_namespace_id")
-            .unwrap_or_else(|| PLACEHOLDER_ID.to_owned())
-    } else {
-        create_resources(project, &mut memory, &config)?
+    let stage = Stage::read(project, &options.stage)?;
+    let config = StageConfig::new(&wrangler::config(project)?, &stage)?;
+    let wishes = Wishes {
+        given: secrets::given(&options.secrets)?,
+        rotated: options.rotate_secrets.clone(),
     };
-    if let (Some(hostname), Some(zone)) = (&options.hostname, &options.zone) {
-        memory.set(
-            "origin",
-            json!({ "hostname": hostname, "zone": zone }),
-            options.dry_run,
-        )?;
+    if options.prebuilt {
+        require_built(project, &stage)?;
+    } else {
+        artifacts::cloudflare(project)?;
     }
-    for (name, value) in &options.variables {
-        let mut variables = memory.variables();
-        variables.insert(name.clone(), json!(value));
-        memory.set("variables", Value::from(variables), options.dry_run)?;
+    let mut deployment = Deployment {
+        project,
+        stage,
+        config,
+    };
+    if options.dry_run {
+        return deployment.dry_run();
     }
-    config.set_namespace(&namespace);
-    config.set_origin(memory.origin().as_ref());
-    for (name, value) in &memory.variables() {
-        config.set_variable(name, value.as_str().unwrap_or_default());
+    let account = Account::connect(project, deployment.stage.account.as_deref())?;
+    let deployed = Deployed::read(&account, &deployment.config)?;
+    let has = deployed
+        .workers
+        .iter()
+        .map(|(function, worker)| (*function, worker.secrets.clone()));
+    let secrets = SecretPlan::new(&deployment.stage.functions, &has.collect(), &wishes)?;
+    deployment.show(&account, &deployed, &secrets)?;
+    let outlet = match secrets.made.is_empty() {
+        true => None,
+        false => Some(Outlet::new(options.secrets_to.as_deref())?),
+    };
+    if !options.yes {
+        plan::ask("Change this? Only `yes` does:", "yes", "--yes")?;
     }
-    let path = folder.join(format!("wrangler.{stage}.toml"));
-    fs::write(&path, config.to_toml()?).with_context(|| format!("{} cannot be written", path.display()))?;
+    deployment.apply(&account, &deployed)?;
+    if let Some(outlet) = outlet {
+        outlet.write(&deployment.stage.name, &secrets.made)?;
+    }
+    deployment.set_secrets(&account, &secrets)?;
+    println!("\nthe stage {} is deployed:", deployment.stage.name);
+    deployment.show_addresses(&account)
+}
 
-    for function in FUNCTIONS {
-        step(&format!(
-            "{} {}",
-            if options.dry_run { "checking" } else { "deploying" },
-            config.worker_name(function)
-        ));
-        let mut command = wrangler::command(project)?;
-        command
-            .arg("deploy")
-            .arg("--config")
-            .arg(&path)
-            .args(["--env", function]);
-        if options.dry_run {
-            command
-                .arg("--dry-run")
-                .arg("--outdir")
-                .arg(folder.join("dry-run").join(function));
-        } else {
-            command
-                .arg("--secrets-file")
-                .arg(secrets_file(&folder, stage, function)?);
+fn require_built(project: &Project, stage: &Stage) -> Result<()> {
+    let config = wrangler::config(project)?;
+    for function in &stage.functions {
+        let script = wrangler::main_script(project, &config, function)?;
+        if !script.is_file() {
+            bail!(
+                "{} does not exist: run `cargo xtask build`, or leave out --prebuilt",
+                script.display()
+            );
         }
-        process::run(&mut command)?;
-    }
-    let done = if options.dry_run {
-        "passed its dry run"
-    } else {
-        "is deployed"
-    };
-    println!("\nstage {stage} {done}; its configuration is {}", path.display());
-    if !options.dry_run {
-        println!(
-            "its admin token is in {}",
-            folder.join(format!("{stage}.delivery.secrets.json")).display()
-        );
     }
     Ok(())
 }
 
-/// Creates what is missing of the KV namespace and the queues, and gives the namespace's id.
-fn create_resources(project: &Project, memory: &mut Memory, config: &StageConfig) -> Result<String> {
-    for queue in config.queues() {
-        if memory.has_queue(&queue) {
-            continue;
-        }
-        step(&format!("creating queue {queue}"));
-        let created = process::capture(wrangler::command(project)?.args(["queues", "create", &queue]))?;
-        let said = process::texts(&created);
-        if !created.status.success() && !ALREADY_THERE.iter().any(|words| said.contains(words)) {
-            bail!("queue {queue} cannot be created:\n{said}");
-        }
-        memory.add_queue(&queue)?;
-    }
-    if let Some(id) = memory.text("kv_namespace_id") {
-        return Ok(id);
-    }
-    let title = config.namespace_title();
-    let find = || -> Result<Option<String>> {
-        let listed = process::output(wrangler::command(project)?.args(["kv", "namespace", "list"]))?;
-        namespace_id(&listed, &title)
-    };
-    let id = match find()? {
-        Some(id) => id,
-        None => {
-            step(&format!("creating KV namespace {title}"));
-            process::output(wrangler::command(project)?.args(["kv", "namespace", "create", &title]))?;
-            find()?.with_context(|| {
-                format!("KV namespace {title} is not listed after its creation: try again")
-            })?
-        }
-    };
-    memory.set("kv_namespace_id", json!(id), false)?;
-    Ok(id)
+/// One run for one stage.
+struct Deployment<'a> {
+    project: &'a Project,
+    stage: Stage,
+    config: StageConfig,
 }
 
-/// The id of a namespace in what `wrangler kv namespace list` writes: JSON, possibly after notices.
-fn namespace_id(listed: &str, title: &str) -> Result<Option<String>> {
-    let start = listed
-        .match_indices('[')
-        .map(|(at, _)| at)
-        .find(|at| *at == 0 || listed.get(..*at).is_some_and(|before| before.ends_with('\n')));
-    let json = start.and_then(|at| listed.get(at..)).unwrap_or_default();
-    let namespaces: Vec<Value> = serde_json::from_str(json.trim())
-        .with_context(|| format!("wrangler listed no namespaces:\n{listed}"))?;
-    let found = namespaces
-        .iter()
-        .find(|namespace| namespace.get("title").is_some_and(|found| found == title));
-    Ok(found
-        .and_then(|namespace| namespace.get("id").and_then(Value::as_str))
-        .map(str::to_owned))
-}
-
-/// The secrets of one function: made at the first deployment, the same for ever after.
-fn secrets_file(folder: &Path, stage: &str, function: &str) -> Result<PathBuf> {
-    let kept = folder.join(format!("{stage}.secrets"));
-    fs::create_dir_all(&kept).with_context(|| format!("{} cannot be created", kept.display()))?;
-    let tokens = tokens::Tokens::of(&kept)?;
-    let mut secrets = Map::from_iter([("ADMIN_TOKEN".to_owned(), json!(tokens.admin))]);
-    if function == "intake" {
-        secrets.insert(
-            "PRODUCER_TOKENS".to_owned(),
-            json!(format!("producer={}", tokens.producer)),
+impl Deployment<'_> {
+    fn dry_run(&mut self) -> Result<()> {
+        self.config.set_namespace(PLACEHOLDER_ID);
+        let path = self.write()?;
+        for function in &self.stage.functions {
+            step(&format!("checking {}", self.config.worker_name(function)));
+            let out = path.with_file_name("dry-run").join(function);
+            let mut command = wrangler::command(self.project)?;
+            command
+                .arg("deploy")
+                .arg("--config")
+                .arg(&path)
+                .args(["--env", function]);
+            process::run(command.arg("--dry-run").arg("--outdir").arg(out))?;
+        }
+        println!(
+            "\nthe stage {} passed its dry run; its configuration is {}",
+            self.stage.name,
+            path.display()
         );
+        Ok(())
     }
-    let path = folder.join(format!("{stage}.{function}.secrets.json"));
-    tokens::write_private(&path, &Value::from(secrets).to_string())?;
-    Ok(path)
-}
 
-/// What was created for a stage, remembered between deployments.
-struct Memory {
-    path: PathBuf,
-    members: Map<String, Value>,
-}
-
-impl Memory {
-    fn read(path: PathBuf) -> Result<Self> {
-        let members = match fs::read_to_string(&path) {
-            Ok(text) => {
-                serde_json::from_str(&text).with_context(|| format!("{} is not valid", path.display()))?
+    /// Prints what will change.
+    fn show(&self, account: &Account, deployed: &Deployed, secrets: &SecretPlan) -> Result<()> {
+        println!("The stage {} in the account {}:\n", self.stage.name, account.id());
+        let mut is_unchanged = deployed.workers.len() == self.stage.functions.len();
+        let mut resource = |is_there, name: String| {
+            is_unchanged &= is_there;
+            match is_there {
+                true => println!("  {name}: there"),
+                false => println!("+ {name}: is created"),
             }
-            Err(_) => Map::new(),
         };
-        Ok(Self { path, members })
+        resource(
+            deployed.namespace.is_some(),
+            plan::kv(&self.config.namespace_title()),
+        );
+        for queue in self.config.queues() {
+            resource(deployed.has_queue(&queue), plan::queue(&queue));
+        }
+        for (function, worker) in &deployed.workers {
+            if !self.stage.functions.contains(function) {
+                println!(
+                    "- worker {}: is deleted, with {}",
+                    self.config.worker_name(function),
+                    members(&worker.description)
+                );
+            }
+        }
+        for function in &self.stage.functions {
+            let name = self.config.worker_name(function);
+            let before = deployed.workers.get(function);
+            let nothing = Description::new();
+            let description = before.map_or(&nothing, |worker| &worker.description);
+            let mut lines = plan::changes(description, &self.config.describe(function)?);
+            lines.extend(secrets.lines.get(function).into_iter().flatten().cloned());
+            is_unchanged &= lines.is_empty();
+            match before {
+                None => println!("+ worker {name}: is created"),
+                Some(_) if lines.is_empty() => {
+                    println!("  worker {name}: unchanged, but its code is uploaded")
+                }
+                Some(_) => println!("~ worker {name}: is changed, and its code is uploaded"),
+            }
+            lines.iter().for_each(|line| println!("    {line}"));
+        }
+        for note in &deployed.notes {
+            println!("! {note}");
+        }
+        if is_unchanged {
+            println!("\nnothing changes but the code");
+        }
+        Ok(())
     }
 
-    fn text(&self, member: &str) -> Option<String> {
-        self.members
-            .get(member)
-            .and_then(Value::as_str)
-            .map(str::to_owned)
+    /// Creates what is missing, uploads the workers, and takes away what the file no longer has.
+    fn apply(&mut self, account: &Account, deployed: &Deployed) -> Result<()> {
+        for queue in self
+            .config
+            .queues()
+            .iter()
+            .filter(|queue| !deployed.has_queue(queue))
+        {
+            step(&format!("creating queue {queue}"));
+            account.create(&account.path("/queues"), &json!({ "queue_name": queue }))?;
+        }
+        let namespace = match &deployed.namespace {
+            Some(id) => id.clone(),
+            None => {
+                let title = self.config.namespace_title();
+                step(&format!("creating KV namespace {title}"));
+                let created = account.create(
+                    &account.path("/storage/kv/namespaces"),
+                    &json!({ "title": title }),
+                )?;
+                text(&created, "id")
+                    .context("the new KV namespace has no id")?
+                    .to_owned()
+            }
+        };
+        self.config.set_namespace(&namespace);
+        let path = self.write()?;
+        for function in &self.stage.functions {
+            let name = self.config.worker_name(function);
+            step(&format!("deploying {name}"));
+            let mut command = wrangler::command(self.project)?;
+            command
+                .arg("deploy")
+                .arg("--config")
+                .arg(&path)
+                .args(["--env", function]);
+            account
+                .run(&mut command, "")
+                .with_context(|| format!("{name} is not deployed"))?;
+        }
+        for route in deployed.routes.iter().filter(|route| !self.has_route(route)) {
+            step(&format!("deleting route {}", route.pattern));
+            account.delete(&route.path())?;
+        }
+        for function in deployed.workers.keys().rev() {
+            if !self.stage.functions.contains(function) {
+                delete_worker(self.project, account, self.config.worker_name(function))?;
+            }
+        }
+        Ok(())
     }
 
-    fn origin(&self) -> Option<Origin> {
-        let part = |name| self.members.get("origin")?.get(name)?.as_str().map(str::to_owned);
-        Some(Origin {
-            hostname: part("hostname")?,
-            zone: part("zone")?,
-        })
+    fn has_route(&self, route: &Route) -> bool {
+        let ours = |function: &&&str| self.config.worker_name(function) == route.script;
+        let function = self.stage.functions.iter().find(ours);
+        let described = function.and_then(|function| self.config.describe(function).ok());
+        described.is_some_and(|described| described.contains_key(&format!("route {}", route.pattern)))
     }
 
-    fn variables(&self) -> Map<String, Value> {
-        self.members
-            .get("variables")
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default()
+    fn set_secrets(&self, account: &Account, secrets: &SecretPlan) -> Result<()> {
+        for function in secrets.order() {
+            let Some(changes) = secrets.changes.get(function) else {
+                continue;
+            };
+            let name = self.config.worker_name(function);
+            step(&format!("setting the secrets of {name}"));
+            let mut command = wrangler::command(self.project)?;
+            command.args(["secret", "bulk", "--name", name]);
+            account
+                .run(&mut command, &json!(changes).to_string())
+                .with_context(|| {
+                    format!("the secrets of {name} are not set, and new ones are not in use everywhere")
+                })?;
+        }
+        Ok(())
     }
 
-    fn queues(&self) -> Vec<Value> {
-        self.members
-            .get("queues")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default()
+    /// Writes the configuration that wrangler reads. It holds no secret.
+    fn write(&self) -> Result<PathBuf> {
+        let folder = self.project.root.join(".eventstar/deploy");
+        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be created", folder.display()))?;
+        let path = folder.join(format!("wrangler.{}.toml", self.stage.name));
+        tokens::write_private(&path, &self.config.to_toml()?)?;
+        Ok(path)
     }
 
-    fn has_queue(&self, queue: &str) -> bool {
-        self.queues().iter().any(|known| known == queue)
-    }
-
-    fn add_queue(&mut self, queue: &str) -> Result<()> {
-        let mut queues = self.queues();
-        queues.push(json!(queue));
-        self.set("queues", Value::from(queues), false)
-    }
-
-    fn set(&mut self, member: &str, value: Value, is_dry_run: bool) -> Result<()> {
-        self.members.insert(member.to_owned(), value);
-        if is_dry_run {
+    fn show_addresses(&self, account: &Account) -> Result<()> {
+        if let Some(origin) = &self.stage.origin {
+            println!("  https://{}", origin.hostname);
             return Ok(());
         }
-        let text = serde_json::to_string_pretty(&self.members)?;
-        fs::write(&self.path, text).with_context(|| format!("{} cannot be written", self.path.display()))
+        let account = account
+            .get(&account.path("/workers/subdomain"))?
+            .unwrap_or_default();
+        let subdomain = text(&account, "subdomain").unwrap_or_default();
+        for function in &self.stage.functions {
+            println!(
+                "  https://{}.{subdomain}.workers.dev",
+                self.config.worker_name(function)
+            );
+        }
+        Ok(())
     }
+}
+
+fn members(description: &Description) -> String {
+    description.keys().cloned().collect::<Vec<_>>().join(", ")
+}
+
+fn delete_worker(project: &Project, account: &Account, name: &str) -> Result<()> {
+    step(&format!("deleting {name}"));
+    let mut command = wrangler::command(project)?;
+    command.args(["delete", "--name", name, "--force"]);
+    account
+        .run(&mut command, "")
+        .with_context(|| format!("{name} is not deleted"))
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
-    #[test]
-    fn stage_names_fit_into_worker_names() {
-        assert!("staging-2".parse::<StageName>().is_ok());
-        for bad in ["", "-a", "a-", "A", "a_b", "a.b", &"a".repeat(33)] {
-            assert!(bad.parse::<StageName>().is_err(), "{bad}");
-        }
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn rotated(more: &[&str]) -> Vec<String> {
+        let words = ["deploy", "--stage", "a"].iter().chain(more);
+        Line::try_parse_from(words).unwrap().options.rotate_secrets
     }
 
     #[test]
-    fn a_namespace_is_found_by_its_title() {
-        let listed = "a notice [with brackets]\n[\n  {\"id\": \"1\", \"title\": \"other\"},\n  {\"id\": \"2\", \"title\": \"eventstar-a\"}\n]\n";
-        assert_eq!(namespace_id(listed, "eventstar-a").unwrap().as_deref(), Some("2"));
-        assert_eq!(namespace_id("[]", "eventstar-a").unwrap(), None);
-        assert!(namespace_id("not logged in", "eventstar-a").is_err());
-    }
-
-    #[test]
-    fn what_was_created_is_remembered() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.json");
-        let mut memory = Memory::read(path.clone()).unwrap();
-        memory.add_queue("events").unwrap();
-        memory.set("kv_namespace_id", json!("1"), false).unwrap();
-        memory
-            .set("origin", json!({ "hostname": "h", "zone": "z" }), true)
-            .unwrap();
-        assert!(memory.origin().is_some());
-        let memory = Memory::read(path).unwrap();
-        assert!(memory.has_queue("events") && !memory.has_queue("other"));
-        assert_eq!(memory.text("kv_namespace_id").as_deref(), Some("1"));
-        assert!(memory.origin().is_none(), "a dry run changes nothing");
+    fn all_secrets_that_can_be_made_are_rotated_or_those_named() {
+        assert!(rotated(&[]).is_empty());
+        assert_eq!(rotated(&["--rotate-secrets"]), ["ADMIN_TOKEN", "PRODUCER_TOKENS"]);
+        assert_eq!(
+            rotated(&["--rotate-secrets=PRODUCER_TOKENS", "--yes"]),
+            ["PRODUCER_TOKENS"]
+        );
+        let words = [
+            "deploy",
+            "--stage",
+            "a",
+            "--rotate-secrets=KAFKA_REST_AUTHORIZATION",
+        ];
+        assert!(Line::try_parse_from(words).is_err());
     }
 }

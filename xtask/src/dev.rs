@@ -11,7 +11,6 @@ use eventstar_cli::{Admin, SchemaRepository, StreamConfigFile};
 use serde_json::Value;
 
 use crate::artifacts::{self, Platform};
-use crate::deploy::parse_variable;
 use crate::fixture::Fixture;
 use crate::kafka::{self, Kafka, WantedPorts};
 use crate::process::step;
@@ -64,6 +63,13 @@ pub(crate) struct Options {
     /// Install and build nothing: use what `cargo xtask build` has left.
     #[arg(long)]
     prebuilt: bool,
+}
+
+fn parse_variable(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    parts
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "write it as NAME=VALUE".to_owned())
 }
 
 fn parse_repository(text: &str) -> Result<(String, PathBuf), String> {

@@ -60,8 +60,10 @@ enum Command {
     /// Run Kafka and the Strimzi bridge in the background.
     #[command(subcommand)]
     Kafka(kafka::Action),
-    /// Deploy to Cloudflare.
+    /// Deploy a stage to Cloudflare.
     Deploy(deploy::Options),
+    /// Delete a stage from Cloudflare, and all that is stored in it.
+    Destroy(deploy::destroy::Options),
     /// Measure a function, or the command.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -90,6 +92,7 @@ fn run(command: Command) -> Result<()> {
         Command::Lint => lint::run(&project),
         Command::Kafka(action) => kafka::run(&project, &action),
         Command::Deploy(options) => deploy::run(&project, &options),
+        Command::Destroy(options) => deploy::destroy::run(&project, &options),
         Command::Bench(bench) => bench::run(&project, &bench),
         Command::Costs(options) => costs::run(&project, &options),
     }

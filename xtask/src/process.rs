@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::{env, io};
@@ -40,6 +40,25 @@ pub(crate) fn capture(command: &mut Command) -> Result<Output> {
         .stdin(Stdio::null())
         .output()
         .map_err(|error| not_started(command, error))
+}
+
+/// Runs a command that reads a text, and gives all it did.
+pub(crate) fn capture_with_input(command: &mut Command, input: &str) -> Result<Output> {
+    let piped = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = piped.spawn().map_err(|error| not_started(command, error))?;
+    let written = child
+        .stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(input.as_bytes()));
+    let output = child.wait_with_output()?;
+    // A program that ended early says why by itself.
+    if output.status.success() {
+        written.transpose()?;
+    }
+    Ok(output)
 }
 
 /// Both output texts of a finished command.

@@ -109,12 +109,16 @@ fn run_on(project: &Project, host: Host, suite: &[String]) -> Result<()> {
         }
         Host::Workerd => {
             black_box(project, Platform::Workerd, suite)?;
-            step("dry run of the deployment");
-            process::run(
-                project
-                    .cargo()
-                    .args(["test", "--package", "xtask", "--test", "deploy"]),
-            )
+            step("deployments: a dry run, and whole ones against a stand-in for Cloudflare's API");
+            process::run(project.cargo().args([
+                "test",
+                "--package",
+                "xtask",
+                "--test",
+                "deploy",
+                "--test",
+                "stages",
+            ]))
         }
         Host::Spin => {
             server::require_spin()?;

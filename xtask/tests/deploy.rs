@@ -8,18 +8,9 @@ const FUNCTIONS: [&str; 5] = ["delivery", "schema", "stream-config", "intake", "
 
 #[test]
 fn a_dry_run_checks_every_worker_in_dependency_order() {
-    let stage = format!("dry-run-{}", std::process::id());
+    let stage = "example";
     let output = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args([
-            "deploy",
-            "--stage",
-            &stage,
-            "--dry-run",
-            "--hostname",
-            "events.example.org",
-            "--zone",
-            "example.org",
-        ])
+        .args(["deploy", "--stage", stage, "--dry-run"])
         .output()
         .expect("xtask starts");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -63,9 +54,5 @@ fn a_dry_run_checks_every_worker_in_dependency_order() {
             "{function} is bundled"
         );
     }
-    assert!(
-        !folder.join(format!("{stage}.json")).exists(),
-        "a dry run remembers nothing"
-    );
     fs::remove_file(written).expect("the configuration can be removed");
 }

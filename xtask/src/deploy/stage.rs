@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result};
 use toml::{Table, Value};
 
+use super::file::{Origin, Stage};
+use super::plan::{self, Description};
 use crate::project::FUNCTIONS;
 use crate::wrangler::{self, ROUTES};
 
@@ -17,13 +19,6 @@ const WORKER_NAMES: [&str; 2] = ["script_name", "service"];
 /// Members that name a queue.
 const QUEUE_NAMES: [&str; 2] = ["queue", "dead_letter_queue"];
 
-/// Where all functions answer together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
-    pub(super) hostname: String,
-    pub(super) zone: String,
-}
-
 /// `wrangler.toml` with names, ids and paths of one stage.
 #[derive(Debug)]
 pub(super) struct StageConfig {
@@ -31,11 +26,13 @@ pub(super) struct StageConfig {
     stage: String,
     queues: BTreeSet<String>,
     workers: BTreeMap<&'static str, String>,
+    origin: Option<Origin>,
 }
 
 impl StageConfig {
-    pub(super) fn new(config: &Table, stage: &str) -> Result<Self> {
+    pub(super) fn new(config: &Table, stage: &Stage) -> Result<Self> {
         let mut config = config.clone();
+        let name_of_stage = stage.name.as_str();
         // The artefacts are built already.
         config.remove("build");
         let mut queues = BTreeSet::new();
@@ -48,22 +45,28 @@ impl StageConfig {
             let name = environment.get("name").and_then(Value::as_str);
             let name =
                 name.with_context(|| format!("wrangler.toml has no `name` in [env.{function}]: add it"))?;
-            let name = format!("{name}-{stage}");
+            let name = format!("{name}-{name_of_stage}");
             environment.insert("name".to_owned(), Value::from(name.as_str()));
             workers.insert(function, name);
             if let Some(Value::String(main)) = environment.get_mut("main") {
                 main.insert_str(0, TO_ROOT);
             }
             for value in environment.iter_mut().map(|(_, value)| value) {
-                rename(value, stage, &mut queues);
+                rename(value, name_of_stage, &mut queues);
             }
         }
-        Ok(Self {
+        let mut config = Self {
             config,
-            stage: stage.to_owned(),
+            stage: stage.name.clone(),
             queues,
             workers,
-        })
+            origin: stage.origin.clone(),
+        };
+        config.set_origin();
+        for (function, name, value) in &stage.variables {
+            config.set_variable(function, name, value);
+        }
+        Ok(config)
     }
 
     /// The queues the workers send to and consume.
@@ -91,24 +94,21 @@ impl StageConfig {
         }
     }
 
-    /// Sets a variable of every function.
-    pub(super) fn set_variable(&mut self, name: &str, value: &str) {
-        for function in FUNCTIONS {
-            let Some(environment) = environment_mut(&mut self.config, function) else {
-                continue;
-            };
-            let variables = environment
-                .entry("vars")
-                .or_insert_with(|| Value::Table(Table::new()));
-            if let Some(variables) = variables.as_table_mut() {
-                variables.insert(name.to_owned(), Value::from(value));
-            }
+    fn set_variable(&mut self, function: &str, name: &str, value: &str) {
+        let Some(environment) = environment_mut(&mut self.config, function) else {
+            return;
+        };
+        let variables = environment
+            .entry("vars")
+            .or_insert_with(|| Value::Table(Table::new()));
+        if let Some(variables) = variables.as_table_mut() {
+            variables.insert(name.to_owned(), Value::from(value));
         }
     }
 
     /// Gives every function its paths on one hostname, or else a workers.dev name of its own.
-    pub(super) fn set_origin(&mut self, origin: Option<&Origin>) {
-        let Some(origin) = origin else {
+    fn set_origin(&mut self) {
+        let Some(origin) = &self.origin else {
             self.config.insert("workers_dev".to_owned(), Value::from(true));
             return;
         };
@@ -128,11 +128,89 @@ impl StageConfig {
         }
     }
 
+    /// The zone of the stage's hostname.
+    pub(super) fn zone(&self) -> Option<&str> {
+        self.origin.as_ref().map(|origin| origin.zone.as_str())
+    }
+
+    /// All that a function's worker is given, but its code and its secrets.
+    pub(super) fn describe(&self, function: &str) -> Result<Description> {
+        let environment = wrangler::environment(&self.config, function)?;
+        let at = |path: &[&str]| {
+            let mut found = environment.get(*path.first()?)?;
+            for member in path.get(1..)? {
+                found = found.get(*member)?;
+            }
+            Some(found)
+        };
+        let entries = |path| at(path).and_then(Value::as_array).into_iter().flatten();
+        let text = |entry: &Value, name: &str| {
+            entry
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let mut all = Description::new();
+        for (name, value) in at(&["vars"]).and_then(Value::as_table).into_iter().flatten() {
+            all.insert(
+                format!("variable {name}"),
+                format!("{:?}", value.as_str().unwrap_or_default()),
+            );
+        }
+        for entry in entries(&["kv_namespaces"]) {
+            all.insert(
+                plan::binding(&text(entry, "binding")),
+                plan::kv(&self.namespace_title()),
+            );
+        }
+        for entry in entries(&["durable_objects", "bindings"]) {
+            let script = entry.get("script_name").and_then(Value::as_str);
+            let script = script.unwrap_or_else(|| self.worker_name(function));
+            let object = plan::durable_object(&text(entry, "class_name"), script);
+            all.insert(plan::binding(&text(entry, "name")), object);
+        }
+        for entry in entries(&["queues", "producers"]) {
+            all.insert(
+                plan::binding(&text(entry, "binding")),
+                plan::queue(&text(entry, "queue")),
+            );
+        }
+        for entry in entries(&["queues", "consumers"]) {
+            let number = |name| entry.get(name).and_then(Value::as_integer);
+            let wait_ms = number("max_batch_timeout").map(|seconds| seconds.saturating_mul(1000));
+            let dead_letters = entry.get("dead_letter_queue").and_then(Value::as_str);
+            let consumer = plan::consumer(
+                number("max_batch_size"),
+                wait_ms,
+                number("max_retries"),
+                dead_letters,
+            );
+            all.insert(format!("consumer of {}", text(entry, "queue")), consumer);
+        }
+        for entry in entries(&["routes"]) {
+            all.insert(
+                format!("route {}", text(entry, "pattern")),
+                format!("zone {}", text(entry, "zone_name")),
+            );
+        }
+        if self.origin.is_none() {
+            all.insert("workers.dev".to_owned(), "on".to_owned());
+        }
+        if let Some(limit) = at(&["limits", "cpu_ms"]).and_then(Value::as_integer) {
+            all.insert("CPU limit".to_owned(), format!("{limit} ms"));
+        }
+        if let Some(date) = self.config.get("compatibility_date").and_then(Value::as_str) {
+            all.insert("compatibility date".to_owned(), date.to_owned());
+        }
+        Ok(all)
+    }
+
     pub(super) fn to_toml(&self) -> Result<String> {
         let text = toml::to_string(&self.config).context("the stage's configuration has no TOML form")?;
         Ok(format!(
-            "# Written by `cargo xtask deploy --stage {}`: change wrangler.toml instead.\n\n{text}",
-            self.stage
+            "# Written by `cargo xtask deploy --stage {stage}`: change stages/{stage}.toml or wrangler.toml instead.\n\n{text}",
+            stage = self.stage
         ))
     }
 }
@@ -192,13 +270,29 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn stage(origin: bool) -> Stage {
+        Stage {
+            name: "a".to_owned(),
+            account: None,
+            origin: origin.then(|| Origin {
+                hostname: "events.example.org".to_owned(),
+                zone: "example.org".to_owned(),
+            }),
+            functions: FUNCTIONS.to_vec(),
+            variables: vec![
+                ("intake", "TOPIC_PREFIX".to_owned(), "a.".to_owned()),
+                ("intake", "TOPIC_PREFIX".to_owned(), "b.".to_owned()),
+            ],
+        }
+    }
+
     fn written(config: &StageConfig) -> Table {
         config.to_toml().unwrap().parse().unwrap()
     }
 
     #[test]
     fn everything_with_a_name_has_the_stage_in_it() {
-        let config = StageConfig::new(&config(), "a").unwrap();
+        let config = StageConfig::new(&config(), &stage(false)).unwrap();
         assert_eq!(
             config.queues(),
             ["eventstar-a-dead-letters", "eventstar-a-events"]
@@ -224,18 +318,12 @@ mod tests {
 
     #[test]
     fn all_functions_share_one_namespace_and_one_hostname() {
-        let mut config = StageConfig::new(&config(), "a").unwrap();
+        let mut config = StageConfig::new(&config(), &stage(true)).unwrap();
         config.set_namespace("42");
-        config.set_variable("ALLOWED_STREAMS", "*");
-        config.set_origin(Some(&Origin {
-            hostname: "events.example.org".to_owned(),
-            zone: "example.org".to_owned(),
-        }));
         let written = written(&config);
         for function in FUNCTIONS {
             let environment = &written["env"][function];
             assert_eq!(environment["kv_namespaces"][0]["id"].as_str(), Some("42"));
-            assert_eq!(environment["vars"]["ALLOWED_STREAMS"].as_str(), Some("*"));
             let route = &environment["routes"][0];
             assert!(
                 route["pattern"]
@@ -248,17 +336,55 @@ mod tests {
     }
 
     #[test]
+    fn a_function_has_the_variables_that_the_stage_gives_it() {
+        let config = StageConfig::new(&config(), &stage(true)).unwrap();
+        let written = written(&config);
+        assert_eq!(
+            written["env"]["intake"]["vars"]["TOPIC_PREFIX"].as_str(),
+            Some("b.")
+        );
+        assert!(written["env"]["schema"].get("vars").is_none());
+    }
+
+    #[test]
     fn without_a_hostname_every_function_has_a_name_of_its_own() {
-        let mut config = StageConfig::new(&config(), "a").unwrap();
-        config.set_origin(None);
+        let config = StageConfig::new(&config(), &stage(false)).unwrap();
         assert_eq!(written(&config)["workers_dev"].as_bool(), Some(true));
+        assert_eq!(config.describe("schema").unwrap()["workers.dev"], "on");
+    }
+
+    #[test]
+    fn a_description_has_all_that_a_worker_is_given() {
+        let config = StageConfig::new(&config(), &stage(true)).unwrap();
+        let intake = config.describe("intake").unwrap();
+        let shown: Vec<_> = intake
+            .iter()
+            .filter(|(name, _)| !name.starts_with("route "))
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "binding EVENTS: queue eventstar-a-events",
+                "binding KV: KV namespace eventstar-a",
+                "binding STREAM_LOG: StreamLogObject of eventstar-delivery-a",
+                "compatibility date: 2026-01-01",
+                "variable TOPIC_PREFIX: \"b.\"",
+            ]
+        );
+        assert_eq!(intake["route events.example.org/v1/events*"], "zone example.org");
+        let delivery = config.describe("delivery").unwrap();
+        assert_eq!(
+            delivery["consumer of eventstar-a-events"],
+            "default messages or default ms, default retries, then eventstar-a-dead-letters"
+        );
     }
 
     #[test]
     fn a_missing_environment_is_named() {
         let mut config = config();
         config["env"].as_table_mut().unwrap().remove("schema");
-        let error = StageConfig::new(&config, "a").unwrap_err().to_string();
+        let error = StageConfig::new(&config, &stage(false)).unwrap_err().to_string();
         assert!(error.contains("[env.schema]"), "{error}");
     }
 }
