@@ -69,8 +69,11 @@ pub(crate) fn now() -> Millis {
 
 /// A time of the command line. A time ago is one from now on, so that it stays the same over connections.
 pub(crate) fn time(text: &str) -> Result<Millis, String> {
-    read_time(text, now()).ok_or_else(|| {
-        "write milliseconds since the epoch, ISO-8601 such as 2026-11-25T00:00:00Z, or a time ago such as -30s, -5m, -2h, -7d".to_owned()
+    read_time(text, now()).map_err(|error| {
+        format!(
+            "write milliseconds since the epoch, ISO-8601 such as 2026-11-25T00:00:00Z, or a time ago such as -30s, -5m, -2h, -7d, found {}",
+            error.found()
+        )
     })
 }
 

@@ -105,7 +105,7 @@ fn pretty(data: &str) -> String {
     };
     let time = event
         .get_str(&["meta", "dt"])
-        .filter(|time| from_iso(time).is_some());
+        .filter(|time| from_iso(time).is_some() && !time.contains(char::is_control));
     let stream = event
         .get_str(&["meta", "stream"])
         .filter(|stream| StreamName::parse(stream).is_ok());

@@ -242,6 +242,10 @@ fn a_line_has_time_stream_and_text() {
             r#"{"meta":{"stream":"\u001b[2J","dt":"\u001b"}}"#,
             r#"- - {"meta":{"stream":"\u001b[2J","dt":"\u001b"}}"#,
         ),
+        (
+            r#"{"meta":{"dt":"2026-01-01\n00:00:00Z"}}"#,
+            r#"- - {"meta":{"dt":"2026-01-01\n00:00:00Z"}}"#,
+        ),
     ] {
         assert_eq!(pretty(data), expected);
     }

@@ -12,13 +12,14 @@ use eventstar_event::document::Kind;
 use eventstar_event::json::quote;
 use eventstar_event::{Document, JsonError, SchemaUri};
 use eventstar_http_api::{
-    Principal, Request, Response, decode_segment, empty, error, json, retry_after, text, unavailable,
+    Principal, Request, Response, decode_segment, empty, error, json, preferred, retry_after, text,
+    unavailable,
 };
 use eventstar_ports::{Platform, PortError};
 use eventstar_stores::{Configs, IndexDocument, SchemaDocument, decode, keys, read_through};
 use eventstar_validation::errors_text;
 use http::StatusCode;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::answer::{self, Failure, Outcome};
@@ -368,20 +369,18 @@ async fn schema<P: Platform>(platform: &P, request: &Request, asked: &str) -> Re
     })
 }
 
-/// As YAML for those who accept nothing else (JSON is YAML, where there is no other text), as JSON for the rest.
+/// As YAML for those who would rather have it (JSON is YAML, where there is no other text), as JSON for the rest.
 fn negotiated(headers: &HeaderMap, json: String, yaml: Option<String>) -> Response {
-    let accept = headers
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    if ["application/x-yaml", "application/yaml"].contains(&accept) {
-        text(
+    match preferred(
+        headers,
+        &["application/json", "application/x-yaml", "application/yaml"],
+    ) {
+        Some("application/x-yaml" | "application/yaml") => text(
             StatusCode::OK,
             "application/x-yaml; charset=UTF-8",
             yaml.unwrap_or(json),
-        )
-    } else {
-        text(StatusCode::OK, "application/json; charset=UTF-8", json)
+        ),
+        _ => text(StatusCode::OK, "application/json; charset=UTF-8", json),
     }
 }
 

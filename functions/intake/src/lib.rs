@@ -12,7 +12,6 @@ mod admit;
 mod answer;
 mod beacon;
 mod body;
-mod cors;
 mod decide;
 mod enrollments;
 mod errors;
@@ -33,11 +32,11 @@ use std::rc::Rc;
 use eventstar_event::json::split_body;
 use eventstar_http_api::{
     Principal, Request, Response, common_headers, empty, error, info, json, method_not_allowed, not_found,
-    query_value, route,
+    query_value, route, with_credentials,
 };
 use eventstar_ports::{Config, Platform};
 use eventstar_stores::{ConfigCache, SchemaCache};
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 
 use answer::Outcome;
@@ -47,6 +46,9 @@ use routes::Endpoint;
 use said::Said;
 
 pub use limits::{MAX_BATCH, MAX_BODY_BYTES};
+
+/// What a page of another origin may send.
+const HEADERS: &str = "accept, x-requested-with, content-type, content-encoding, authorization, prefer, x-request-id, traceparent, tracestate";
 
 /// What an isolate keeps between requests.
 #[derive(Default)]
@@ -70,7 +72,11 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
         Some(found) => answer(isolate, &platform, &request, found.endpoint, path).await,
     };
     isolate.metrics.flush_soon(&platform);
-    cors::credentials(common_headers(response, "post"), &request, &platform)
+    let mut response = common_headers(response, "post");
+    response
+        .headers_mut()
+        .insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));
+    with_credentials(response, &request, &platform)
 }
 
 async fn answer<P: Platform>(

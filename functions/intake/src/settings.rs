@@ -9,7 +9,7 @@ use eventstar_delivery::kafka_proxy;
 use eventstar_event::json::split_body;
 use eventstar_event::{MAX_EVENT_BYTES, StreamName, Topic};
 use eventstar_ports::{Config, Level, Platform};
-use eventstar_stores::{bad_entries, bad_number, bad_proxies, bad_setting, bad_settings};
+use eventstar_stores::{bad_entries, bad_number, bad_origins, bad_proxies, bad_setting, bad_settings};
 
 use crate::errors::DEFAULT_PER_MINUTE;
 use crate::limits::max_event_bytes;
@@ -49,13 +49,7 @@ fn problems(config: &impl Config) -> Vec<String> {
         "paths such as /evt-103e",
         "nothing is served below it",
     ));
-    found.extend(bad_entries(
-        config,
-        "CORS_ORIGINS",
-        is_origin,
-        "origins as browsers send them, such as https://a.org and https://*.a.org",
-        "no page may send credentials for it",
-    ));
+    found.extend(bad_origins(config));
     found.extend(bad_text(
         config,
         "ERROR_STREAM",
@@ -89,19 +83,4 @@ fn bad_text(
 ) -> Option<String> {
     let value = config.get(name).filter(|value| !fits(value))?;
     Some(bad_setting(name, &value, expected, instead))
-}
-
-/// Whether a browser could send `entry` as its origin, or a subdomain of it for `https://*.a.org`: in lower case, without
-/// a path, not even `/`.
-fn is_origin(entry: &str) -> bool {
-    let of = |text: &str, others: &[u8]| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || others.contains(&b))
-    };
-    entry == "null"
-        || entry.split_once("://").is_some_and(|(scheme, host)| {
-            of(scheme, b"+.-") && of(host.strip_prefix("*.").unwrap_or(host), b".-:[]")
-        })
 }

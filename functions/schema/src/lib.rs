@@ -13,8 +13,8 @@ mod place;
 use std::rc::Rc;
 
 use eventstar_http_api::{
-    Request, Response, accepts, common_headers, decode_segment, empty, info, json, method_not_allowed,
-    not_found, route, text, unavailable,
+    Request, Response, common_headers, decode_segment, empty, info, json, method_not_allowed, not_found,
+    preferred, route, text, unavailable,
 };
 use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_pages as pages;
@@ -126,8 +126,16 @@ async fn repositories<P: Platform>(platform: &P) -> Result<Vec<String>, PortErro
     }
 }
 
+/// Whether the client would rather have a page than what the page is of: a folder as JSON, or a file, which is YAML or JSON.
 fn for_browser(request: &Request) -> bool {
-    accepts(request.headers(), "text/html")
+    const FORMS: [&str; 5] = [
+        "text/plain",
+        "application/json",
+        "application/yaml",
+        "application/x-yaml",
+        "text/html",
+    ];
+    preferred(request.headers(), &FORMS) == Some("text/html")
 }
 
 fn with_cache(mut response: Response, caching: &'static str) -> Response {

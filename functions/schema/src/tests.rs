@@ -421,3 +421,34 @@ fn a_kv_that_fails_or_lags_is_made_up_for_by_the_registry() {
         assert!(!String::from_utf8_lossy(&body).contains("injected"));
     });
 }
+
+#[test]
+fn a_page_is_for_those_who_would_rather_have_one() {
+    pollster::block_on(async {
+        let memory = world().await;
+        for (accept, is_page) in [
+            ("text/html", true),
+            ("Text/HTML;q=0.5", true),
+            ("application/xhtml+xml, text/html", true),
+            ("text/html, application/json;q=0.9, */*;q=0.1", true),
+            ("application/json;q=0.9, text/html", true),
+            ("text/html;q=0", false),
+            ("text/html;q=0.5, application/json", false),
+            ("text/html;q=0.5, application/yaml", false),
+            ("application/json, text/html", false),
+            ("text/htmlx", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            for path in [
+                "/repositories/one/jsonschema/",
+                "/repositories/one/jsonschema/a/b/1.0.0",
+            ] {
+                let (response, _) = send(&memory, Method::GET, path, &[("accept", accept)]).await;
+                let content_type = response.headers()["content-type"].to_str().unwrap();
+                assert_eq!(content_type.starts_with("text/html"), is_page, "{path} {accept}");
+                assert_eq!(response.headers()["vary"], "Accept", "{path} {accept}");
+            }
+        }
+    });
+}

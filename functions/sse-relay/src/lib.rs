@@ -1,7 +1,7 @@
 //! `sse-relay`: events out. Replaces EventStreams (and KafkaSSE).
 //!
 //! `GET /v2/stream/{a,b}` streams the events of one or more streams as Server-Sent Events, or as NDJSON for
-//! `Accept: application/json`. A client goes on with `Last-Event-ID`, or starts with `since`, else with the latest. It may
+//! `Accept: application/json`. A client goes on with `Last-Event-ID`, or `last_event_id`, or starts with `since`, else with the latest. It may
 //! ask for some events only (`filter`, `canary`, `domain`, `wiki`), for some of their fields (`fields`), and for an end
 //! (`until`, `limit`).
 //!
@@ -29,14 +29,15 @@ use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use eventstar_http_api::{
-    Request, Response, accepts, common_headers, method_not_allowed, route, text, unavailable,
+    Request, Response, common_headers, method_not_allowed, preferred, route, text, unavailable,
+    with_credentials,
 };
 use eventstar_ports::{Body, Config, Level, Platform, PortError};
-use eventstar_stores::{ConfigCache, bad_settings};
+use eventstar_stores::{ConfigCache, bad_origins, bad_settings};
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
 };
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 
 use crate::metrics::Metrics;
 use crate::prepared::PreparedChunks;
@@ -77,6 +78,7 @@ impl Isolate {
                 .chain(end::bad_settings(platform))
                 .chain(slot::bad_settings(platform))
                 .chain(compress::bad_settings(platform))
+                .chain(bad_origins(platform))
             {
                 platform.log(Level::Error, &problem);
             }
@@ -87,12 +89,15 @@ impl Isolate {
 /// Answers a request.
 pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
     isolate.tell_of_settings(&platform);
+    let response = answer(isolate, platform.clone(), &request).await;
+    with_credentials(response, &request, &platform)
+}
+
+async fn answer<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: &Request) -> Response {
     let routed = route("sse-relay", request.uri());
     let response = match routed.path.strip_prefix("/v2/stream/") {
         Some(streams) if !streams.trim_matches('/').is_empty() => match *request.method() {
-            Method::GET | Method::HEAD => {
-                stream(isolate, platform, &request, streams.trim_matches('/')).await
-            }
+            Method::GET | Method::HEAD => stream(isolate, platform, request, streams.trim_matches('/')).await,
             Method::OPTIONS => {
                 let mut response = text(StatusCode::OK, "text/html; charset=utf-8", "GET,HEAD");
                 response
@@ -100,9 +105,9 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
                     .insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
                 response
             }
-            _ => method_not_allowed(&request, "GET,HEAD"),
+            _ => method_not_allowed(request, "GET,HEAD"),
         },
-        _ => return site::answer(isolate, &platform, &request, routed).await,
+        _ => return site::answer(isolate, &platform, request, routed).await,
     };
     common_headers(response, "get,head")
 }
@@ -122,11 +127,7 @@ async fn stream<P: Platform>(
         Ok(Err(refusal)) => return refused(isolate, &platform, request, &refusal),
         Err(port_error) => return unreadable(&platform, request, &port_error.to_string()),
     };
-    let format = if accepts(request.headers(), "application/json") {
-        Format::Ndjson
-    } else {
-        Format::Sse
-    };
+    let (format, content_type) = form_of(request.headers());
     let is_compressed = compress::is_wanted(&platform, request.headers());
     let mut response = match *request.method() {
         Method::HEAD => Response::default(),
@@ -143,17 +144,13 @@ async fn stream<P: Platform>(
             Err(refusal) => return refused(isolate, &platform, request, &refusal),
         },
     };
-    let content_type = match format {
-        Format::Ndjson => "application/json; charset=utf-8",
-        Format::Sse if request.headers().contains_key(ACCEPT) => "text/event-stream; charset=utf-8",
-        Format::Sse => "text/event-stream",
-    };
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.append(VARY, HeaderValue::from_static("accept"));
     if is_compressed {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        headers.append(VARY, HeaderValue::from_static("accept-encoding"));
     }
     // Proxies that buffer would hold events back.
     headers.insert(
@@ -161,6 +158,20 @@ async fn stream<P: Platform>(
         HeaderValue::from_static("no"),
     );
     response
+}
+
+/// The form of a stream that the client likes best, and its type. Server-Sent Events are for all who take neither: what
+/// EventStreams answers them.
+fn form_of(headers: &HeaderMap) -> (Format, &'static str) {
+    match preferred(
+        headers,
+        &["text/event-stream", "application/json", "application/x-ndjson"],
+    ) {
+        Some("application/json") => (Format::Ndjson, "application/json; charset=utf-8"),
+        Some("application/x-ndjson") => (Format::Ndjson, "application/x-ndjson; charset=utf-8"),
+        _ if headers.contains_key(ACCEPT) => (Format::Sse, "text/event-stream; charset=utf-8"),
+        _ => (Format::Sse, "text/event-stream"),
+    }
 }
 
 /// What a request asks for: the logs to read, and what of them. A stream that is unknown may be new: it is looked for once

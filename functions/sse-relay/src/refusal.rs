@@ -28,8 +28,8 @@ pub(crate) enum Refusal {
     Since(PositionError),
     /// Another parameter cannot be obeyed.
     Parameter(BadParameter),
-    /// `Last-Event-ID` cannot be read.
-    LastEventId { error: PositionError, header: String },
+    /// `Last-Event-ID`, or the parameter in its place, cannot be read.
+    LastEventId { error: PositionError, id: String },
     /// `Last-Event-ID` names topics or partitions that are not those of the streams asked for.
     ForeignTopics {
         topics: Vec<String>,
@@ -80,10 +80,10 @@ impl Refusal {
             Self::Parameter(parameter) => {
                 bad("invalid_parameter", "Invalid Parameter", &parameter.to_string())
             }
-            Self::LastEventId { error, header } => kafka_sse(
+            Self::LastEventId { error, id } => kafka_sse(
                 StatusCode::BAD_REQUEST,
                 "InvalidAssignmentError",
-                assignment(error, header),
+                assignment(error, id),
             ),
             Self::ForeignTopics { topics, available } => {
                 let message = format!("Topics {} are not available for consumption.", listed(topics));
@@ -128,16 +128,16 @@ fn listed(names: &[String]) -> String {
 }
 
 /// What KafkaSSE says of a bad `Last-Event-ID`; a long one is not repeated.
-fn assignment(error: &PositionError, header: &str) -> [(&'static str, Value); 3] {
+fn assignment(error: &PositionError, id: &str) -> [(&'static str, Value); 3] {
     let (kind, name, sent) = match error {
         PositionError::Form => (
             "Error",
             "assignments",
-            serde_json::from_str(header).unwrap_or_default(),
+            serde_json::from_str(id).unwrap_or_default(),
         ),
-        _ => ("SyntaxError", "last_event_id", Value::from(header)),
+        _ => ("SyntaxError", "last_event_id", Value::from(id)),
     };
-    let sent = if header.len() <= MAX_REPEATED {
+    let sent = if id.len() <= MAX_REPEATED {
         sent
     } else {
         Value::Null

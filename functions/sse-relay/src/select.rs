@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use eventstar_delivery::DEAD_LETTER_TOPIC;
 use eventstar_event::Topic;
-use eventstar_http_api::{Request, decode_segment, query_value};
+use eventstar_http_api::{Request, decode_segment, query, query_value};
 use eventstar_log::{LogName, Start};
 use eventstar_ports::{Clock, Config};
 use eventstar_sse::{LastEventId, parse_last_event_id, since_millis};
@@ -35,16 +35,32 @@ pub(crate) fn select(
         .transpose()
         .map_err(Refusal::Since)?;
     let default = since.map_or(Start::Latest, Start::Timestamp);
-    let Some(header) = request.headers().get("last-event-id") else {
+    let Some(id) = last_event_id(request) else {
         let from = |log: Log| log.from(default);
         return Ok(logs.into_iter().map(from).collect());
     };
-    let header = std::str::from_utf8(header.as_bytes()).unwrap_or_default();
-    let entries = parse_last_event_id(header).map_err(|error| Refusal::LastEventId {
-        error,
-        header: header.to_owned(),
-    })?;
-    resume(&logs, &entries, default)
+    match parse_last_event_id(&id) {
+        Ok(entries) => resume(&logs, &entries, default),
+        Err(error) => Err(Refusal::LastEventId { error, id }),
+    }
+}
+
+/// The id to go on after: the header's, else one of the address, for those who cannot send the header: pages that are loaded
+/// again, and polyfills. An empty one is none, as in the HTML standard.
+///
+/// Polyfills add theirs to the end of the address, so the last one is the newest.
+fn last_event_id(request: &Request) -> Option<String> {
+    const PARAMETERS: [&str; 3] = ["last_event_id", "lastEventId", "evs_last_event_id"];
+    let header = request.headers().get("last-event-id");
+    let header = header.map(|header| String::from_utf8_lossy(header.as_bytes()).into_owned());
+    let is_id = |id: &String| !id.trim().is_empty();
+    header.filter(is_id).or_else(|| {
+        let parameters = query(request.uri()).into_iter();
+        parameters
+            .filter(|(name, id)| PARAMETERS.contains(&name.as_str()) && is_id(id))
+            .map(|(_, id)| id)
+            .next_back()
+    })
 }
 
 /// A log of the streams asked for.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod asked;
 mod bad_input;
 mod connection;
 mod limits;

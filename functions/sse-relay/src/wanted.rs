@@ -50,7 +50,9 @@ impl Wanted {
             filter: filter(uri)?,
             fields: read(uri, "fields", Fields::parse)?,
             bounds: Bounds {
-                until: read(uri, "until", |text| until(text, now))?,
+                until: read(uri, "until", |text| {
+                    read_time(text, now).map_err(|error| error.to_string())
+                })?,
                 limit: read(uri, "limit", limit)?,
             },
         })
@@ -137,15 +139,6 @@ fn names(text: &str) -> Result<Vec<&str>, String> {
         ));
     }
     Ok(names)
-}
-
-fn until(text: &str, now: Millis) -> Result<Millis, String> {
-    read_time(text, now).ok_or_else(|| {
-        format!(
-            "expected milliseconds since the epoch, a time like 2026-01-01T00:00:00Z or a time ago like -5m, found '{}'",
-            shown(text)
-        )
-    })
 }
 
 fn limit(text: &str) -> Result<u32, String> {

@@ -122,7 +122,8 @@ impl Reader<'_> {
         let hour = self.number(2)?;
         self.take(&[':']);
         let minute = self.number(2)?;
-        let has_seconds = self.take(&[':']).is_some() || self.0.starts_with(|next: char| next.is_ascii_digit());
+        let has_seconds =
+            self.take(&[':']).is_some() || self.0.starts_with(|next: char| next.is_ascii_digit());
         let second = if has_seconds { self.number(2)? } else { 0 };
         let millis = if has_seconds && self.take(&['.', ',']).is_some() {
             self.fraction()?

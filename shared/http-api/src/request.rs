@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use http::Uri;
-use http::header::{ACCEPT, HeaderMap};
 
 /// The path of a request within its function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +53,6 @@ pub fn query_value(uri: &Uri, name: &str) -> Option<String> {
 #[must_use]
 pub fn decode_segment(segment: &str) -> Option<Cow<'_, str>> {
     percent_encoding::percent_decode_str(segment).decode_utf8().ok()
-}
-
-/// Whether the first media type of `Accept` is `media_type`.
-#[must_use]
-pub fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.trim_start().starts_with(media_type))
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ mod time;
 pub use framing::{COMMENT, OPENED, event_frame, id_frame, message_frame};
 pub use parser::{BlockTooLarge, Incoming, Parser};
 pub use position::{LastEventId, Position, PositionError, parse_last_event_id, since_millis};
-pub use time::read_time;
+pub use time::{TimeError, read_time};

@@ -5,9 +5,11 @@
 //! offsets differ.
 
 use eventstar_event::time::Millis;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Number;
 
-use crate::read_time;
+use crate::{TimeError, read_time};
 
 /// Largest `Last-Event-ID`, in bytes: Cloudflare's limit for all headers of a request is 128 KB.
 const MAX_ID_BYTES: usize = 64 * 1024;
@@ -18,12 +20,21 @@ pub struct Position {
     /// The topic.
     pub topic: String,
     /// The partition.
+    #[serde(deserialize_with = "integer")]
     pub partition: u32,
     /// The offset of the next event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_integer",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub offset: Option<i64>,
     /// The timestamp of the last event seen, plus one millisecond.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "optional_integer",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub timestamp: Option<Millis>,
 }
 
@@ -49,8 +60,37 @@ pub enum PositionError {
     )]
     Form,
     /// `since` is neither milliseconds nor a date.
-    #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: '{0}'")]
-    Since(String),
+    #[error("since timestamp is not a UTC milliseconds unix epoch and was not parseable: {}", .0.found())]
+    Since(TimeError),
+}
+
+/// Reads a whole number however it is written: clients that know doubles only write `0.0`, `1e0` and `1.704e12`.
+fn integer<'de, T: TryFrom<i128>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    whole(&number)
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| D::Error::custom("no whole number in range"))
+}
+
+fn optional_integer<'de, T: TryFrom<i128>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let Some(number) = Option::<Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    integer(number).map(Some).map_err(D::Error::custom)
+}
+
+/// The integer that a number is; doubles name each one up to 2^53 only.
+fn whole(number: &Number) -> Option<i128> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let near = || {
+        number
+            .as_f64()
+            .filter(|near| near.fract() == 0.0 && near.abs() <= EXACT)
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "it is whole and in range")]
+    number.as_i128().or_else(|| near().map(|near| near as i128))
 }
 
 /// Reads `Last-Event-ID`.
@@ -91,12 +131,12 @@ fn syntax_error(header: &str, error: &serde_json::Error) -> String {
     )
 }
 
-/// Reads `since`: milliseconds since the epoch, ISO-8601, or a time ago (`-5m`).
+/// Reads `since`, a time as [`read_time`] reads it.
 ///
 /// # Errors
 /// [`PositionError::Since`].
 pub fn since_millis(since: &str, now: Millis) -> Result<Millis, PositionError> {
-    read_time(since, now).ok_or_else(|| PositionError::Since(since.chars().take(100).collect()))
+    read_time(since, now).map_err(PositionError::Since)
 }
 
 #[cfg(test)]
@@ -154,13 +194,85 @@ mod tests {
     }
 
     #[test]
+    fn numbers_of_ids_are_integers_however_they_are_written() {
+        for (partition, offset, timestamp, read) in [
+            ("0", "5", "1704067200001", Some((0, 5, 1_704_067_200_001))),
+            ("0.0", "5.0", "1704067200001.0", Some((0, 5, 1_704_067_200_001))),
+            ("1e0", "5E0", "1.704e12", Some((1, 5, 1_704_000_000_000))),
+            (
+                "10e-1",
+                "50e-1",
+                "1.704067200001e+12",
+                Some((1, 5, 1_704_067_200_001)),
+            ),
+            ("-0", "-0.0", "0", Some((0, 0, 0))),
+            ("0", "-1.0", "0", Some((0, -1, 0))),
+            ("0", "-2e0", "0", Some((0, -2, 0))),
+            ("0", "9007199254740993", "0", Some((0, 9_007_199_254_740_993, 0))),
+            (
+                "0",
+                "9007199254740992.0",
+                "0",
+                Some((0, 9_007_199_254_740_992, 0)),
+            ),
+            ("4294967295.0", "0", "0", Some((4_294_967_295, 0, 0))),
+            ("0", "5", "18446744073709551615", Some((0, 5, u64::MAX))),
+            ("0.5", "5", "0", None),
+            ("0", "5.5", "0", None),
+            ("0", "5", "1.5", None),
+            ("-1.0", "5", "0", None),
+            ("4294967296", "5", "0", None),
+            ("0", "1e300", "0", None),
+            ("0", "1e16", "0", None),
+            ("0", "5", "-1e0", None),
+            ("0", "18446744073709551615", "0", None),
+            ("0", "5", "18446744073709551616", None),
+            ("\"0\"", "5", "0", None),
+            ("0", "\"5\"", "0", None),
+            ("0", "5", "true", None),
+            ("null", "5", "0", None),
+        ] {
+            let id = format!(
+                r#"[{{"topic":"a","partition":{partition},"offset":{offset},"timestamp":{timestamp}}}]"#
+            );
+            let expected = read.map(|(partition, offset, timestamp)| {
+                vec![LastEventId::Position(Position {
+                    topic: "a".to_owned(),
+                    partition,
+                    offset: Some(offset),
+                    timestamp: Some(timestamp),
+                })]
+            });
+            assert_eq!(
+                parse_last_event_id(&id),
+                expected.ok_or(PositionError::Form),
+                "{id}"
+            );
+        }
+        let LastEventId::Position(without) =
+            &parse_last_event_id(r#"[{"topic":"a","partition":0.0,"offset":null,"timestamp":1e3}]"#).unwrap()
+                [0]
+        else {
+            panic!("a topic")
+        };
+        assert_eq!((without.offset, without.timestamp), (None, Some(1000)));
+    }
+
+    #[test]
     fn a_since_that_is_no_time_is_refused_with_its_text() {
         assert_eq!(since_millis("-1s", 5000), Ok(4000));
-        assert_eq!(
-            since_millis("yesterday", 5000),
-            Err(PositionError::Since("yesterday".into()))
-        );
-        let long = since_millis(&"é".repeat(500), 0);
-        assert_eq!(long, Err(PositionError::Since("é".repeat(100))));
+        for (since, said) in [
+            ("yesterday", "'yesterday'"),
+            (&*"é".repeat(500), &*format!("'{}'", "é".repeat(100))),
+            (
+                "1704067200",
+                "'1704067200': ten digits are seconds, write milliseconds, 1704067200000",
+            ),
+        ] {
+            assert_eq!(
+                since_millis(since, 5000).unwrap_err().to_string(),
+                format!("since timestamp is not a UTC milliseconds unix epoch and was not parseable: {said}")
+            );
+        }
     }
 }

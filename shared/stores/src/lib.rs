@@ -29,7 +29,7 @@ pub use outbox::{OutboxMessage, SqlOutbox, drain_in_rounds};
 pub use poll::{PolledLog, follow_by_polling};
 pub use registry::{SqlRegistry, page_title};
 pub use schemas::{LatestChecks, SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};
-pub use settings::{bad_entries, bad_number, bad_proxies, bad_setting, bad_settings};
+pub use settings::{bad_entries, bad_number, bad_origins, bad_proxies, bad_setting, bad_settings};
 pub use stored::{
     FileNote, IndexDocument, RevisionDocument, SchemaDocument, StreamConfigDocument, VersionsDocument, decode,
 };

@@ -53,6 +53,32 @@ pub fn bad_proxies(config: &impl Config) -> Vec<String> {
     )
 }
 
+/// What is wrong with the setting `CORS_ORIGINS`.
+pub fn bad_origins(config: &impl Config) -> Vec<String> {
+    bad_entries(
+        config,
+        "CORS_ORIGINS",
+        is_origin,
+        "origins as browsers send them, such as https://a.org and https://*.a.org",
+        "no page may send credentials for it",
+    )
+}
+
+/// Whether a browser could send `entry` as its origin, or a subdomain of it for `https://*.a.org`: in lower case, without
+/// a path, not even `/`.
+fn is_origin(entry: &str) -> bool {
+    let of = |text: &str, others: &[u8]| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || others.contains(&b))
+    };
+    entry == "null"
+        || entry.split_once("://").is_some_and(|(scheme, host)| {
+            of(scheme, b"+.-") && of(host.strip_prefix("*.").unwrap_or(host), b".-:[]")
+        })
+}
+
 /// What is wrong with a setting that is a list, separated by commas or white space: one text for each entry that does not
 /// fit.
 pub fn bad_entries(

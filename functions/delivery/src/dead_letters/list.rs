@@ -6,7 +6,7 @@ use eventstar_event::{SchemaUri, Topic};
 use eventstar_http_api::{Request, Response, error, query, text, unavailable};
 use eventstar_log::{LogName, Start};
 use eventstar_ports::Platform;
-use eventstar_sse::read_time;
+use eventstar_sse::{TimeError, read_time};
 use eventstar_stores::Configs;
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -48,9 +48,8 @@ impl Wanted {
             let bad = |expected: &str| format!("{name} is '{value}': expected {expected}");
             let number = || value.parse::<u64>().map_err(|_| bad("a number"));
             let time = || {
-                let expected =
-                    "milliseconds since the epoch, a time like 2026-01-01T00:00:00Z or a time ago like -5m";
-                read_time(&value, now).ok_or_else(|| bad(expected))
+                read_time(&value, now)
+                    .map_err(|error| format!("{name} is {}: expected {}", error.found(), TimeError::EXPECTED))
             };
             match name.as_str() {
                 "from" => wanted.from = Some(number()?),

@@ -253,7 +253,12 @@ fn topics_and_schemas_are_listed_and_served() {
         for (accept, expected) in [
             ("application/x-yaml", "application/x-yaml; charset=UTF-8"),
             ("application/yaml", "application/x-yaml; charset=UTF-8"),
-            ("application/yaml, */*", "application/json; charset=UTF-8"),
+            ("Application/YAML;q=0.5", "application/x-yaml; charset=UTF-8"),
+            ("application/yaml, */*;q=0.1", "application/x-yaml; charset=UTF-8"),
+            ("application/yaml, */*", "application/x-yaml; charset=UTF-8"),
+            ("application/yaml;q=0.5, */*", "application/json; charset=UTF-8"),
+            ("application/yaml;q=0", "application/json; charset=UTF-8"),
+            ("text/html", "application/json; charset=UTF-8"),
             ("*/*", "application/json; charset=UTF-8"),
         ] {
             let response = handle(&isolate, memory.clone(), get("/eventbus/v1/topics", accept)).await;

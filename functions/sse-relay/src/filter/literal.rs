@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use eventstar_event::document::{Kind, Node};
-use eventstar_event::time::{Millis, from_iso};
+use eventstar_event::time::{instant, instant_from_iso};
 
 /// A value of a filter. What it is compared as follows from the event's value: a text, a number, a boolean or null.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +13,8 @@ pub(crate) struct Literal {
     /// Whether it stood in quotes: then it is a text and nothing else.
     quoted: bool,
     number: Option<Number>,
-    time: Option<Millis>,
+    /// Milliseconds since the epoch, where it is a date.
+    time: Option<i64>,
 }
 
 /// A number: exact where it is whole.
@@ -40,7 +41,7 @@ impl Literal {
             _ => None,
         };
         let number = text.filter(|_| !quoted).and_then(|text| Number::parse(text));
-        let time = text.and_then(|text| from_iso(text));
+        let time = text.and_then(|text| instant(text));
         Self {
             parts,
             quoted,
@@ -83,8 +84,10 @@ impl Literal {
     }
 
     fn order_of_text(&self, value: &str, text: &str) -> Ordering {
-        let times = self.time.and_then(|time| Some((from_iso(value)?, time)));
-        match times {
+        // Days and months alone are in order as texts, and a title such as 2026-11 is not the one of 2026-11-01.
+        let has_time_of_day = value.len().max(text.len()) > "2026-11-01".len();
+        let time = self.time.filter(|_| has_time_of_day);
+        match time.and_then(|time| Some((instant_from_iso(value)?, time))) {
             Some((value, time)) => value.cmp(&time),
             None => value.cmp(text),
         }

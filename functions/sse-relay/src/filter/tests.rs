@@ -108,6 +108,62 @@ fn texts_and_times_have_an_order() {
 }
 
 #[test]
+fn all_that_the_format_date_time_accepts_is_compared_as_a_time() {
+    for value in [
+        "2026-11-01T00:00:00Z",
+        "2026-11-01t00:00:00z",
+        "2026-11-01 00:00:00Z",
+        "2026-11-01\t00:00:00.000Z",
+        "2026-11-01T01:00:00+01:00",
+        "2026-11-01T01:00:00+0100",
+        "2026-11-01T01:00:00+01",
+        "2026-10-31T23:00:00.0000-01",
+        "2026-10-31T24:00:00Z",
+        "2026-10-31T23:59:60Z",
+    ] {
+        check(
+            &json!({"dt": value}),
+            &[
+                ("dt = 2026-11-01T00:00:00Z", true),
+                ("dt = 20261101T000000Z", true),
+                ("dt = 2026-11-01T01:00+01", true),
+                ("dt = '2026-11-01 00:00'", true),
+                ("dt = 'Sun, 01 Nov 2026 00:00:00 GMT'", true),
+                ("dt = 2026-11-01", true),
+                ("dt = 2026-11", true),
+                (
+                    "dt < 2026-11-01T00:00:00.001Z AND dt > 2026-10-31T23:59:59.999Z",
+                    true,
+                ),
+                ("dt != 2026-11-01T00:00:00+00", false),
+            ],
+        );
+    }
+    check(
+        &json!({"born": "1952-03-11T01:00:00+01:00", "none": "2026-19-39T29:59:59Z"}),
+        &[
+            ("born = 1952-03-11T00:00:00Z", true),
+            ("born < 1952-03-11T00:30:00Z", true),
+            ("none = 2026-19-39T29:59:59+00:00", false),
+        ],
+    );
+}
+
+#[test]
+fn days_and_months_alone_are_compared_as_texts() {
+    check(
+        &json!({"title": "2026-11-01", "short": "2026-11"}),
+        &[
+            ("title = 2026-11-01", true),
+            ("title = 2026-11", false),
+            ("title >= 2026-11 AND title < 2026-12", true),
+            ("short = 2026-11-01", false),
+            ("title = 2026-11-01T00:00:00Z", true),
+        ],
+    );
+}
+
+#[test]
 fn booleans_and_null_are_words_without_quotes() {
     let event = json!({"bot": true, "minor": false, "nothing": null, "word": "true"});
     check(

@@ -463,6 +463,24 @@ fn parameters_that_cannot_be_obeyed_are_400_and_say_what_is_taken() {
                 "Invalid timestamp",
                 "not parseable: '-5x'",
             ),
+            (
+                "since=1704067200",
+                "invalid_timestamp",
+                "Invalid timestamp",
+                "not parseable: '1704067200': ten digits are seconds, write milliseconds, 1704067200000",
+            ),
+            (
+                "since=2024-01-01T00:00:00+01:00",
+                "invalid_timestamp",
+                "Invalid timestamp",
+                "not parseable: '2024-01-01T00:00:00 01:00': a + in a URL is a space, write %2B for it",
+            ),
+            (
+                "until=2024-01-01T00:00+0100",
+                "invalid_timestamp",
+                "Invalid timestamp",
+                "found '2024-01-01T00:00 0100': a + in a URL is a space, write %2B for it",
+            ),
         ] {
             let (response, stream) = open(&isolate, &memory, &format!("/v2/stream/a?{query}"), &[]).await;
             assert!(stream.is_none(), "{query}");
@@ -479,5 +497,26 @@ fn parameters_that_cannot_be_obeyed_are_400_and_say_what_is_taken() {
             let said = body["detail"].as_str().unwrap();
             assert!(said.contains(detail), "{query}: {said}");
         }
+    });
+}
+
+#[test]
+fn since_and_until_take_dates_as_people_write_them() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        append(&memory, "a", 0, 0..2000).await;
+        for (since, until) in [
+            ("2024-01-01T00:00:01Z", "2024-01-01T00:00:01.003Z"),
+            ("2024-01-01T01:00:01%2B0100", "2024-01-01+00:00:01,003"),
+            ("20240101T000001Z", "2024-01-01T02:00:01.003%2B02"),
+            ("Mon,+01+Jan+2024+00:00:01+GMT", "2024-01-01t00:00:01.003z"),
+            ("20240101000001", "1704067201003"),
+        ] {
+            let path = format!("a?since={since}&until={until}");
+            let mut stream = opened(&isolate, &memory, &path, &[]).await;
+            assert_eq!(numbers(&read(&mut stream, 3).await), [1000, 1001, 1002], "{path}");
+        }
+        let mut stream = opened(&isolate, &memory, "a?since=2024-01&limit=1", &[]).await;
+        assert_eq!(numbers(&read(&mut stream, 1).await), [0]);
     });
 }

@@ -1,21 +1,19 @@
 //! Cross-origin access: any origin without credentials, those of the setting `CORS_ORIGINS` with them.
 //!
-//! `sendBeacon` sends cookies, so a browser lets a page read the answer only when it names the page's origin.
+//! `sendBeacon`, and an `EventSource` with `withCredentials`, send cookies, so a browser lets a page read the answer only
+//! when it names the page's origin.
 
-use eventstar_http_api::{Request, Response};
 use eventstar_ports::Config;
 use http::header::{
-    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue,
-    ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue, ORIGIN, VARY,
 };
 
-/// What a page may send.
-const HEADERS: &str = "accept, x-requested-with, content-type, content-encoding, authorization, prefer, x-request-id, traceparent, tracestate";
+use crate::{Request, Response};
 
 /// Names the request's origin in the answer, if it may send credentials.
-pub(crate) fn credentials(mut response: Response, request: &Request, config: &impl Config) -> Response {
+#[must_use]
+pub fn with_credentials(mut response: Response, request: &Request, config: &impl Config) -> Response {
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));
     let Some(allowed) = config.get("CORS_ORIGINS") else {
         return response;
     };
