@@ -5,7 +5,7 @@ import test from 'node:test';
 
 import { Places } from '../../functions/sse-relay/ui/connection.js';
 import * as bounds from '../../functions/sse-relay/ui/events.js';
-import { readState, streamUrl, writeState } from '../../functions/sse-relay/ui/state.js';
+import { idOf, placeOf, readState, streamUrl, writeState } from '../../functions/sse-relay/ui/state.js';
 
 const { Events, MAX_EVENTS, MAX_CHARACTERS, MAX_WAITING, MAX_WAITING_CHARACTERS } = bounds;
 const texts = (events) => events.shown.map(({ text }) => text);
@@ -95,7 +95,9 @@ test('a new connection goes on where the last one stood, and an event that comes
   assert.equal(places.take(id(1, 0)), true);
   assert.equal(places.take(id(2, 0)), true);
   assert.equal(places.take(id(2, 1)), true);
-  assert.equal(places.resume('../stream/a?filter=x&since=5'), '../stream/a?filter=x&since=1001');
+  assert.equal(places.lastId, id(2, 1));
+  const resumed = new URLSearchParams(places.resume('../stream/a?filter=x&since=5').split('?')[1]);
+  assert.deepEqual(Object.fromEntries(resumed), { filter: 'x', since: '5', last_event_id: id(2, 1) });
   assert.equal(places.take(id(1, 0)), false);
   assert.equal(places.take(id(2, 0)), false);
   assert.equal(places.take(id(3, 0)), true);
@@ -104,4 +106,25 @@ test('a new connection goes on where the last one stood, and an event that comes
   // A log that begins anew has lower offsets at later times.
   assert.equal(places.take(JSON.stringify([{ topic: 'a', partition: 0, offset: 1, timestamp: 9000 }])), true);
   for (const foreign of ['', 'x', '{}', '7']) assert.equal(places.take(foreign), true);
+});
+
+test('an id that no address has room for is a time', () => {
+  const places = new Places();
+  const logs = Array.from({ length: 128 }, (_, partition) => ({ topic: 'a', partition, offset: 1, timestamp: 2000 + partition }));
+  assert.equal(places.take(JSON.stringify(logs)), true);
+  assert.equal(places.resume('../stream/a?filter=x&since=5'), '../stream/a?filter=x&since=1999');
+  assert.equal(places.take(JSON.stringify(logs)), false);
+});
+
+test('a page that is loaded again goes on where it stood, unless it says since when it reads', () => {
+  const state = { streams: ['a'], since: '', filter: 'n=1', find: 'x' };
+  const place = placeOf(state, '[1]');
+  assert.equal(idOf(place, state), '[1]');
+  assert.equal(idOf(place, { ...state, find: 'y' }), '[1]');
+  for (const other of [{ streams: ['a', 'b'] }, { filter: '' }, { since: '-5m' }]) {
+    assert.equal(idOf(place, { ...state, ...other }), '');
+  }
+  assert.equal(placeOf(state, ''), null);
+  assert.equal(placeOf({ ...state, since: '-5m' }, '[1]'), null);
+  for (const none of [null, undefined, {}]) assert.equal(idOf(none, state), '');
 });

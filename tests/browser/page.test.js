@@ -69,6 +69,28 @@ test('the text that is looked for leaves out other events, and is part of the ad
   });
 });
 
+test('a page that is loaded again goes on where it stood', async () => {
+  const stream = privateStream();
+  await onPage(`#/?streams=${stream}`, async (page) => {
+    await page.go();
+    await says(page, '#status', `Watching ${stream}`);
+    await post(jobEvent(stream, 'before'));
+    await says(page, '#counts', /^1 received$/);
+    await page.goto('about:blank');
+    await post(jobEvent(stream, 'missed'));
+    await page.goBack();
+    await says(page, '#counts', /^1 received$/);
+    assert.deepEqual((await downloaded(page)).map(({ job }) => job), ['missed']);
+    await page.reload();
+    await says(page, '#status', `Watching ${stream}`);
+    await post(jobEvent(stream, 'after'));
+    await says(page, '#counts', /^1 received$/);
+    assert.deepEqual((await downloaded(page)).map(({ job }) => job), ['after']);
+    // A link has no place in it.
+    assert.ok(page.url().endsWith(`#/?streams=${stream}`));
+  });
+});
+
 test('an event is shown as it was sent, as JSON and as YAML, and copied', async () => {
   const stream = privateStream();
   await post({ ...jobEvent(stream, 'two\nlines'), params: { '10': 'yes', '2': [1, { a: null }] } });
@@ -197,8 +219,8 @@ test('a refusal that may pass is followed by a connection from where the page st
     await says(page, '#status', 'connecting again: try again');
     await asked(page, server, 4);
     await says(page, '#status', 'Watching t');
-    assert.equal(server.requests[3].url, '/v2/stream/t?since=5000');
-    // The event of that time came once more.
+    assert.equal(server.requests[3].url, `/v2/stream/t?${new URLSearchParams({ last_event_id: ID })}`);
+    // This server sends the event once more.
     await says(page, '#counts', /^1 received$/);
   }, { ...server, allowed }).finally(server.end);
 });

@@ -6,7 +6,7 @@ import { Events } from './events.js';
 import { Graph } from './graph.js';
 import { List } from './list.js';
 import { Picker } from './picker.js';
-import { readState, streamUrl, writeState } from './state.js';
+import { idOf, placeOf, readState, streamUrl, writeState } from './state.js';
 
 const byId = (id) => document.getElementById(id);
 const [start, pause, clear, download, share] = ['start', 'pause', 'clear', 'download', 'share'].map(byId);
@@ -63,6 +63,12 @@ function remember() {
   history.replaceState(null, '', writeState(state()));
 }
 
+/** Keeps where the connection stands, for a reload: beside the address, so that no link has it. */
+function rememberPlace() {
+  const place = connection && placeOf(state(), connection.lastId);
+  history.replaceState(place, '', location.href);
+}
+
 /** Something was chosen or typed that the connection depends on. */
 function changed() {
   remember();
@@ -72,12 +78,13 @@ function changed() {
   else stop();
 }
 
-function watch() {
+/** @param {string} [id] where to go on */
+function watch(id = '') {
   connection?.close();
   start.textContent = 'Stop';
   start.disabled = false;
   byId('state').className = 'connecting';
-  connection = new Connection(streamUrl(state()), {
+  const listener = {
     event(text) {
       events.add(text);
       graph.count();
@@ -88,7 +95,8 @@ function watch() {
       draw();
     },
     status: showStatus,
-  });
+  };
+  connection = new Connection(streamUrl(state()), listener, id);
 }
 
 /** @param {import('./connection.js').Status} status @param {string} text */
@@ -154,14 +162,15 @@ async function copyLink() {
   }
 }
 
-/** Puts what the address says into the page, and watches it. */
+/** Puts what the address says into the page, and watches it: a page that is loaded again goes on where it stood. */
 function restore() {
+  const place = history.state;
   const { streams, ...texts } = readState(location.hash);
   picker.choose(streams);
   for (const [name, text] of Object.entries(texts)) inputs[name].value = text;
   events.find(texts.find);
   changed();
-  if (streams.length && !connection) watch();
+  if (streams.length && !connection) watch(idOf(place, state()));
   draw();
 }
 
@@ -210,6 +219,7 @@ inputs.find.addEventListener('input', () => {
   draw();
 });
 addEventListener('hashchange', restore);
+addEventListener('pagehide', rememberPlace);
 setInterval(() => graph.tick(), 1000);
 
 restore();

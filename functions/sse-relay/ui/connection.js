@@ -1,6 +1,6 @@
 /**
  * One connection to the relay. EventSource reconnects by itself, with the id of the last event. Where the server refuses a
- * connection it gives up instead; then this asks why, and opens a new one from the time where the last one stood.
+ * connection it gives up instead; then this asks why, and opens a new one that goes on where the last one stood.
  *
  * @typedef {object} Listener
  * @property {(text: string) => void} event an event's JSON text
@@ -13,6 +13,9 @@
 /** Longest time between tries, in milliseconds. */
 const LONGEST_WAIT = 30_000;
 
+/** Longest address with an id in it: Cloudflare takes 16 KB, and 8 KB are what the usual proxies take. */
+const LONGEST_URL = 8000;
+
 export class Connection {
   #url;
   #listener;
@@ -22,11 +25,17 @@ export class Connection {
   #failures = 0;
   #places = new Places();
 
-  /** @param {string} url @param {Listener} listener */
-  constructor(url, listener) {
+  /** @param {string} url @param {Listener} listener @param {string} [id] where an earlier connection stood */
+  constructor(url, listener, id = '') {
     this.#url = url;
     this.#listener = listener;
+    this.#places.take(id);
     this.#open();
+  }
+
+  /** The id of the last event; empty before the first one. */
+  get lastId() {
+    return this.#places.lastId;
   }
 
   close() {
@@ -118,6 +127,8 @@ function read(text) {
 export class Places {
   /** @type {Map<string, {offset: number, timestamp: number}>} */
   #places = new Map();
+  /** The id of the last event; empty before the first one. */
+  lastId = '';
 
   /**
    * @param {string} id of an event
@@ -125,6 +136,7 @@ export class Places {
    */
   take(id) {
     const entries = positions(id);
+    if (entries.length) this.lastId = id;
     let isNew = entries.length === 0;
     for (const { topic, partition, offset, timestamp } of entries) {
       const log = `${topic}/${partition}`;
@@ -136,12 +148,16 @@ export class Places {
     return isNew;
   }
 
-  /** The address to go on from: with the oldest of the times. @param {string} url */
+  /** The address to go on from: with the last id or, where that is too long, the oldest of its times. @param {string} url */
   resume(url) {
-    const times = [...this.#places.values()].map(({ timestamp }) => timestamp).filter(Number.isFinite);
-    if (!times.length) return url;
+    if (!this.lastId) return url;
     const [path, query] = url.split('?');
     const parameters = new URLSearchParams(query);
+    parameters.set('last_event_id', this.lastId);
+    const address = `${path}?${parameters}`;
+    const times = [...this.#places.values()].map(({ timestamp }) => timestamp).filter(Number.isFinite);
+    if (address.length <= LONGEST_URL || !times.length) return address;
+    parameters.delete('last_event_id');
     // An id's time is one past that of its event, of which there may be more.
     parameters.set('since', String(Math.min(...times) - 1));
     return `${path}?${parameters}`;

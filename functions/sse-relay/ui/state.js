@@ -45,3 +45,25 @@ export function streamUrl({ streams, since, filter }) {
   const query = parameters.size ? `?${parameters}` : '';
   return `../stream/${streams.map(encodeURIComponent).join(',')}${query}`;
 }
+
+/**
+ * Where a page stands, to be kept until it is loaded again. One that says since when it reads begins there again: what it
+ * has shown comes once more.
+ *
+ * @typedef {{url: string, id: string}} Place
+ * @param {State} state
+ * @param {string} id of the last event; empty where none came
+ * @returns {Place | null}
+ */
+export function placeOf(state, id) {
+  return id && !state.since ? { url: streamUrl(state), id } : null;
+}
+
+/**
+ * The id to go on from: that of the place, if it is one of what is watched.
+ * @param {Place | null | undefined} place
+ * @param {State} state
+ */
+export function idOf(place, state) {
+  return place?.url === streamUrl(state) ? place.id : '';
+}

@@ -79,16 +79,29 @@ pub fn instant_from_iso(text: &str) -> Option<i64> {
     Some(day + reader.time_of_day()?)
 }
 
-/// Reads a date of HTTP (RFC 9110, 5.6.7: RFC 1123's form, and the obsolete ones of RFC 850 and `asctime`) or of mail (RFC
-/// 2822), in milliseconds since the Unix epoch.
+/// Reads a date of HTTP (RFC 9110, 5.6.7: RFC 1123's form, and the obsolete ones of RFC 850 and `asctime`), of mail (RFC
+/// 2822) or of JavaScript (`Date`'s own text), in milliseconds since the Unix epoch.
 #[must_use]
 pub fn instant_from_http(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(time) = httpdate::parse_http_date(text) {
         return i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok();
     }
-    let time = OffsetDateTime::parse(text, &Rfc2822).ok()?;
+    let parse = |text: &str| OffsetDateTime::parse(text, &Rfc2822).ok();
+    let time = parse(text).or_else(|| parse(&mail_from_javascript(text)?))?;
     time.unix_timestamp().checked_mul(1000)
+}
+
+/// `01 Nov 2026 01:00:00 +0100` for `Sun Nov 01 2026 01:00:00 GMT+0100 (Central European Standard Time)`.
+fn mail_from_javascript(text: &str) -> Option<String> {
+    let date = text.split_once(" (").map_or(text, |(date, _zone)| date);
+    let mut words = date.split_whitespace().skip(1);
+    let (month, day, year) = (words.next()?, words.next()?, words.next()?);
+    let (time, zone) = (words.next()?, words.next()?.strip_prefix("GMT")?);
+    words
+        .next()
+        .is_none()
+        .then(|| format!("{day} {month} {year} {time} {zone}"))
 }
 
 /// The rest of a text.
@@ -248,6 +261,11 @@ mod tests {
             ("Sun, 06 Nov 1994 08:49:37 +0000", 784_111_777_000),
             ("Sun, 06 Nov 1994 09:49:37 +0100", 784_111_777_000),
             ("6 Nov 1994 08:49 GMT", 784_111_740_000),
+            (
+                "Sun Nov 01 2026 01:00:00 GMT+0100 (Central European Standard Time)",
+                NOVEMBER,
+            ),
+            ("Sun Nov 01 2026 00:00:00 GMT+0000", NOVEMBER),
         ] {
             assert_eq!(instant(text), Some(expected), "{text}");
         }
@@ -284,6 +302,8 @@ mod tests {
             "２026-11-01",
             "11/01/2026",
             "Sun, 06 Foo 1994 08:49:37 GMT",
+            "Sun Nov 01 2026 01:00:00 GMT 0100 (CET)",
+            "Sun Nov 01 2026 01:00:00 UTC+0100",
             "now",
         ] {
             assert_eq!(instant(text), None, "{text}");

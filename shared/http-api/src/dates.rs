@@ -1,6 +1,6 @@
 //! Dates in headers, and conditional requests by them.
 
-use eventstar_event::time::Millis;
+use eventstar_event::time::{Millis, instant_from_http};
 use http::HeaderMap;
 use http::header::{HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use time::OffsetDateTime;
@@ -36,8 +36,8 @@ pub fn unchanged(headers: &HeaderMap, etag: &str, at: Millis) -> bool {
     }
     headers
         .get(IF_MODIFIED_SINCE)
-        .and_then(|value| OffsetDateTime::parse(value.to_str().ok()?, &Rfc2822).ok())
-        .is_some_and(|since| Millis::try_from(since.unix_timestamp()).is_ok_and(|since| since >= at / 1000))
+        .and_then(|value| instant_from_http(value.to_str().ok()?))
+        .is_some_and(|since| Millis::try_from(since).is_ok_and(|since| since / 1000 >= at / 1000))
 }
 
 #[cfg(test)]
@@ -60,6 +60,9 @@ mod tests {
             (None, Some(DATE), true),
             (None, Some("Wed, 25 Nov 2026 00:00:01 GMT"), true),
             (None, Some("Tue, 24 Nov 2026 23:59:59 GMT"), false),
+            (None, Some("Wednesday, 25-Nov-26 00:00:00 GMT"), true),
+            (None, Some("Wed Nov 25 00:00:00 2026"), true),
+            (None, Some("Tue Nov 24 23:59:59 2026"), false),
             (None, Some("yesterday"), false),
             (None, Some("Wed, 31 Dec 1969 23:59:59 GMT"), false),
             (None, None, false),

@@ -8,18 +8,24 @@ use serde_json::{Map, Value, json};
 use super::catalog::{Catalog, Document, Readable, Shape};
 
 /// The parameters of a stream: name, where it stands, the JSON type of its value, and what it does.
-const PARAMETERS: [(&str, &str, &str, &str); 9] = [
+const PARAMETERS: [(&str, &str, &str, &str); 10] = [
     (
         "since",
         "query",
         "string",
-        "Start with events of this time: ISO 8601, or milliseconds since the epoch. Without it, with what comes next.",
+        "Start with events of this time: ISO 8601, an HTTP date, milliseconds since the epoch, or a time ago such as `-5m`. Without it, with what comes next.",
     ),
     (
         "Last-Event-ID",
         "header",
         "string",
         "Go on after the event with this id; it goes before `since`. EventSource sends it by itself.",
+    ),
+    (
+        "last_event_id",
+        "query",
+        "string",
+        "The same for those who cannot send the header; `lastEventId` and `evs_last_event_id` are other names of it.",
     ),
     (
         "filter",
@@ -174,7 +180,7 @@ fn content(schema: &Value, example: Option<&Value>) -> Value {
     if let (Some(shown), Some(example)) = (shown.as_object_mut(), example) {
         shown.insert("example".to_owned(), example.clone());
     }
-    json!({"text/event-stream": shown, "application/json": shown})
+    json!({"text/event-stream": shown, "application/json": shown, "application/x-ndjson": shown})
 }
 
 fn key(document: &Document) -> (&str, &str) {
