@@ -174,6 +174,56 @@ fn a_limited_stream_ends_and_goes_on_from_its_end() {
 }
 
 #[test]
+fn times_and_forms_are_those_that_clients_ask_for() {
+    let instance = Instance::from_env();
+    let stream = stream_of(&instance, "forms", 2);
+    for since in [
+        "2020-01-01T00:00Z",
+        "2020-01-01T01:00:00%2B0100",
+        "2020-01-01+00:00:00",
+        "20200101T000000,5Z",
+        "2020-01",
+        "20200101",
+        "Wed,+01+Jan+2020+00:00:00+GMT",
+        "Wednesday,+01-Jan-20+00:00:00+GMT",
+        "Wed+Jan++1+00:00:00+2020",
+    ] {
+        let (events, _) = whole(&instance, &format!("{}?since={since}&limit=2", stream.live()));
+        assert_eq!(ns(&events), [0, 1], "{since}");
+    }
+    let path = format!("{}&limit=1&fields=n", stream.from_the_beginning());
+    for (accept, content_type, first) in [
+        (
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "\n{\"n\":0}\n",
+        ),
+        (
+            "application/x-ndjson",
+            "application/x-ndjson; charset=utf-8",
+            "\n{\"n\":0}\n",
+        ),
+        (
+            "application/json;q=0, text/event-stream",
+            "text/event-stream; charset=utf-8",
+            ":ok\n\n",
+        ),
+        (
+            "application/json-seq",
+            "text/event-stream; charset=utf-8",
+            ":ok\n\n",
+        ),
+        ("*/*", "text/event-stream; charset=utf-8", ":ok\n\n"),
+    ] {
+        let answer = instance
+            .send(&Request::get(&path).header("accept", accept))
+            .expect(200);
+        assert_eq!(answer.header("content-type"), Some(content_type), "{accept}");
+        assert!(answer.text().starts_with(first), "{accept}: {}", answer.text());
+    }
+}
+
+#[test]
 fn windows_of_time_share_no_event_and_leave_none_out() {
     let instance = Instance::from_env();
     let streams = [PrivateStream::new("window_a"), PrivateStream::new("window_b")];
@@ -265,6 +315,16 @@ fn a_parameter_that_cannot_be_obeyed_is_answered_400_with_what_is_taken() {
             "since=-5",
             timestamp,
             "since timestamp is not a UTC milliseconds unix epoch",
+        ),
+        (
+            "since=1767225600",
+            timestamp,
+            "since timestamp is not a UTC milliseconds unix epoch and was not parseable: '1767225600': ten digits are seconds",
+        ),
+        (
+            "since=2026-01-01T00:00:00+01:00",
+            timestamp,
+            "since timestamp is not a UTC milliseconds unix epoch and was not parseable: '2026-01-01T00:00:00 01:00': a + in a URL",
         ),
     ] {
         let answer = instance

@@ -47,6 +47,41 @@ fn a_compressed_stream_can_be_read_as_it_comes() {
 }
 
 #[test]
+fn a_page_of_the_setting_reads_with_its_cookies() {
+    const OURS: &str = "https://en.a.org";
+    let state = StateDir::new("cookies");
+    let dev = Dev::start(&state, &["--var", "CORS_ORIGINS=https://*.a.org"]);
+    let stream = PrivateStream::new("cookies");
+    for (origin, allowed, credentials) in [
+        (Some(OURS), OURS, Some("true")),
+        (Some("https://b.org"), "*", None),
+        (None, "*", None),
+    ] {
+        for path in [&*stream.live(), "/v2/stream/no.such"] {
+            let mut request = Request::get(path).header("accept", "text/event-stream");
+            if let Some(origin) = origin {
+                request = request.header("origin", origin).header("cookie", "a=b");
+            }
+            let (answer, _) = dev.instance.origin.open(&request).expect("an answer");
+            let case = format!("{path} {origin:?}");
+            assert_eq!(
+                answer.header("access-control-allow-origin"),
+                Some(allowed),
+                "{case}"
+            );
+            assert_eq!(
+                answer.header("access-control-allow-credentials"),
+                credentials,
+                "{case}"
+            );
+            let varies = answer.headers.iter().filter(|(name, _)| name == "vary");
+            let mut named = varies.flat_map(|(_, value)| value.split(','));
+            assert!(named.any(|name| name.trim() == "origin"), "{case}");
+        }
+    }
+}
+
+#[test]
 fn readers_that_never_read_hold_nobody_up() {
     let instance = Instance::from_env();
     let stream = PrivateStream::new("unread");

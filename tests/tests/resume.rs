@@ -49,6 +49,33 @@ fn a_hundred_random_disconnects_while_posting_lose_and_repeat_nothing() {
 }
 
 #[test]
+fn who_cannot_send_the_header_goes_on_after_the_id_in_the_address() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("address");
+    let sent = fresh_ids(3);
+    instance.produce(&sent.iter().map(|id| stream.event(id)).collect::<Vec<_>>());
+    let first = Events::open(&instance.origin, &stream.from_the_beginning()).next_event();
+    let encoded = |id: &str| id.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
+    // A client whose JSON knows doubles only.
+    let doubles = format!(r#"[{{"topic":"{}","partition":0.0,"offset":1e0}}]"#, stream.name);
+    for id in [&first.id, &doubles] {
+        for name in ["last_event_id", "lastEventId", "evs_last_event_id"] {
+            let path = format!("{}&{name}={}", stream.from_the_beginning(), encoded(id));
+            let seen = ids(&Events::open(&instance.origin, &path).take(2));
+            assert_eq!(seen, sent[1..], "{path}");
+            let seen = ids(&Events::resume(&instance.origin, &path, "").take(2));
+            assert_eq!(seen, sent[1..], "{path}, with an empty header");
+        }
+        assert_eq!(
+            ids(&Events::resume(&instance.origin, &stream.live(), id).take(2)),
+            sent[1..]
+        );
+    }
+    let seen = ids(&Events::resume(&instance.origin, &stream.from_the_beginning(), "").take(3));
+    assert_eq!(seen, sent, "an empty id is none");
+}
+
+#[test]
 fn an_event_posted_while_the_reader_is_away_is_there_when_it_comes_back() {
     let instance = Instance::from_env();
     let (busy, silent) = (PrivateStream::new("busy"), PrivateStream::new("silent"));

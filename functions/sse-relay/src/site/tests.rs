@@ -328,6 +328,7 @@ fn every_reference_of_the_document_leads_somewhere() {
         [
             "since",
             "Last-Event-ID",
+            "last_event_id",
             "filter",
             "fields",
             "canary",
