@@ -1,47 +1,97 @@
 //! Content negotiation: which of its forms a client would rather have an answer in (RFC 9110, 12.5.1).
 
-use headers_accept::Accept;
 use http::HeaderMap;
 use http::header::ACCEPT;
-use mediatype::{MediaType, MediaTypeList, names};
+use mediatype::{MediaType, MediaTypeList, Name, ReadParams as _, Value, names};
 
 /// The one of the media types that the client would rather have; the first where it names none, or any. `None` where it
 /// takes none of them: an answer in the usual form serves it better than 406.
 ///
-/// What a client likes equally well it gets in the order of its own. Elements that are no media range are passed over.
+/// A type has the weight of the most specific range that it is in. Of two with the same weight it is the one whose range the
+/// client names first. Elements that are no media range are passed over.
 #[must_use]
 pub fn preferred<'o>(headers: &HeaderMap, offered: &[&'o str]) -> Option<&'o str> {
     let lines = headers.get_all(ACCEPT).iter();
-    let ranges: Vec<String> = lines
+    let ranges: Vec<MediaType<'_>> = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(MediaTypeList::new)
         .flatten()
-        .map(|range| without_charset(range).to_string())
         .collect();
-    let accept = ranges.join(",").parse::<Accept>();
-    let Some(accept) = accept.ok().filter(|_| !ranges.is_empty()) else {
+    if ranges.is_empty() {
         return offered.first().copied();
-    };
-    let types: Vec<MediaType<'o>> = offered
-        .iter()
-        .filter_map(|offered| MediaType::parse(offered).ok())
-        .collect();
-    let found = accept.negotiate(&types)?;
-    offered
-        .iter()
-        .find(|offered| MediaType::parse(offered).as_ref() == Ok(found))
-        .copied()
+    }
+    let mut best: Option<(u16, usize, &str)> = None;
+    for offered in offered {
+        let Some((weight, place)) = weight_of(offered, &ranges) else {
+            continue;
+        };
+        let is_better = |(most, first, _)| weight > most || (weight == most && place < first);
+        if weight > 0 && best.is_none_or(is_better) {
+            best = Some((weight, place, offered));
+        }
+    }
+    best.map(|(_, _, offered)| offered)
 }
 
-/// A media range that names the charset of all answers, UTF-8, is one without.
-fn without_charset(range: MediaType<'_>) -> MediaType<'_> {
-    let params = range.params.iter().filter(|(name, value)| {
-        *name != names::CHARSET || !value.unquoted_str().eq_ignore_ascii_case("utf-8")
-    });
-    MediaType {
-        params: params.copied().collect(),
-        ..range
+/// The weight of a type, and the place of the range that it has it from; `None` where it is in no range.
+fn weight_of(offered: &str, ranges: &[MediaType<'_>]) -> Option<(u16, usize)> {
+    let offered = MediaType::parse(offered).ok()?;
+    let mut found = None;
+    let mut most = 0;
+    for (place, range) in ranges.iter().enumerate() {
+        let specificity = specificity(range, &offered);
+        if specificity > most {
+            most = specificity;
+            found = Some((weight(range), place));
+        }
     }
+    found
+}
+
+/// How closely a range describes a type: 3 by its name, 2 as `type/*`, 1 as `*/*`, and 0 not at all. A parameter is one of
+/// another type, save the charset that all answers have.
+fn specificity(range: &MediaType<'_>, offered: &MediaType<'_>) -> u8 {
+    if range.params().any(is_of_another) {
+        return 0;
+    }
+    let is_type = range.ty == offered.ty;
+    if is_type && range.subty == offered.subty && range.suffix == offered.suffix {
+        3
+    } else if is_type && range.subty == names::_STAR {
+        2
+    } else {
+        u8::from(range.ty == names::_STAR && range.subty == names::_STAR)
+    }
+}
+
+fn is_of_another((name, value): (Name<'_>, Value<'_>)) -> bool {
+    let is_charset = name == names::CHARSET && value.as_str().trim_matches('"').eq_ignore_ascii_case("utf-8");
+    name != names::Q && !is_charset
+}
+
+/// The weight of a range, in thousandths. One that is no weight is none: the range is as good as others.
+fn weight(range: &MediaType<'_>) -> u16 {
+    const WHOLE: u16 = 1000;
+    let weight = range.get_param(names::Q);
+    weight
+        .and_then(|weight| below_one(weight.as_str()))
+        .unwrap_or(WHOLE)
+}
+
+/// The thousandths of `0`, or of `0.` and up to three digits.
+fn below_one(weight: &str) -> Option<u16> {
+    let fraction = match weight.strip_prefix('0')? {
+        "" => "",
+        rest => rest.strip_prefix('.')?,
+    };
+    let mut thousandths = 0;
+    let mut place = 100;
+    for digit in fraction.chars() {
+        let digit = digit.to_digit(10).filter(|_| place > 0)?;
+        thousandths += u16::try_from(digit).ok()? * place;
+        place /= 10;
+    }
+    Some(thousandths)
 }
 
 #[cfg(test)]
@@ -94,7 +144,14 @@ mod tests {
             (&["application/json, text/event-stream"], json),
             (&["text/event-stream, application/json;charset=utf-8"], sse),
             (&["application/json, text/plain, */*"], json),
-            (&["*/*, application/json"], json),
+            (&["*/*, application/json"], sse),
+            (&["*/*;q=0.9, application/json"], json),
+            (&["application/json;q=0.001, text/event-stream;q=0"], json),
+            (&["application/json;q=1.000, text/event-stream;q=0.999"], json),
+            (&["application/json;q=0.2, text/event-stream;q=0.10"], json),
+            (&["application/json;q=0.2, text/event-stream;q=0.1000"], sse),
+            (&["application/json;q=0.2, text/event-stream;q=x"], sse),
+            (&["application/json;q=0.2, text/event-stream;q=-1"], sse),
             (&["application/*"], json),
             (&["application/*;q=0.5, application/x-ndjson"], ndjson),
             (&["text/*, application/json;q=0.9"], sse),
