@@ -19,6 +19,9 @@ const picker = new Picker(byId('picker'), changed);
 const detail = new Detail(byId('detail'), { say, closed: () => list.focus() });
 const list = new List(byId('list'), (item) => detail.open(item.text));
 
+/** What the place is kept under. */
+const PLACE = 'eventstar.place';
+
 /** @type {Connection | undefined} */
 let connection;
 let isDrawn = true;
@@ -63,10 +66,25 @@ function remember() {
   history.replaceState(null, '', writeState(state()));
 }
 
-/** Keeps where the connection stands, for a reload: beside the address, so that no link has it. */
+/** Keeps where the connection stands, for a reload: with the tab, so that no link has it. */
 function rememberPlace() {
   const place = connection && placeOf(state(), connection.lastId);
-  history.replaceState(place, '', location.href);
+  try {
+    sessionStorage.setItem(PLACE, JSON.stringify(place ?? null));
+  } catch {
+    // A page that may keep nothing begins with what comes next.
+  }
+}
+
+/** Where the page stood, if it is one that is loaded again. @returns {import('./state.js').Place | null} */
+function placeBefore() {
+  const [navigation] = performance.getEntriesByType('navigation');
+  if (!['reload', 'back_forward'].includes(navigation?.type)) return null;
+  try {
+    return JSON.parse(sessionStorage.getItem(PLACE));
+  } catch {
+    return null;
+  }
 }
 
 /** Something was chosen or typed that the connection depends on. */
@@ -162,9 +180,8 @@ async function copyLink() {
   }
 }
 
-/** Puts what the address says into the page, and watches it: a page that is loaded again goes on where it stood. */
-function restore() {
-  const place = history.state;
+/** Puts what the address says into the page, and watches it. @param {import('./state.js').Place | null} place to go on from */
+function restore(place) {
   const { streams, ...texts } = readState(location.hash);
   picker.choose(streams);
   for (const [name, text] of Object.entries(texts)) inputs[name].value = text;
@@ -218,11 +235,13 @@ inputs.find.addEventListener('input', () => {
   remember();
   draw();
 });
-addEventListener('hashchange', restore);
+addEventListener('hashchange', () => restore(null));
 addEventListener('pagehide', rememberPlace);
+// The last that a page hears which is ended in the background.
+document.addEventListener('visibilitychange', rememberPlace);
 setInterval(() => graph.tick(), 1000);
 
-restore();
+restore(placeBefore());
 try {
   const answer = await fetch('streams.json');
   if (!answer.ok) throw new Error(`${answer.status}`);
