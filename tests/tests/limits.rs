@@ -14,9 +14,22 @@ use serde_json::json;
 /// A connection that was closed is noticed within two heartbeats, each 15 s; a slot that nobody gives back is free after 60 s.
 const SOON: Duration = Duration::from_secs(50);
 
-/// The client at `address`, as a trusted proxy tells of it.
+/// The client at `address`, behind two trusted proxies. It makes up another address each time, in a line of its own.
 fn by(address: &str) -> Request {
-    Request::get(&PrivateStream::new("limits").live()).header("x-client-ip", address)
+    let made_up = format!("2001:db8:bad:{}::1", &fresh_uuid()[..4]);
+    Request::get(&PrivateStream::new("limits").live())
+        .header("x-client-ip", &made_up)
+        .header("x-forwarded-for", &made_up)
+        .header("x-forwarded-for", &told(address))
+        .header("x-forwarded-for", "unknown, 127.0.0.2:80")
+}
+
+/// The entry of a proxy that tells the port, too.
+fn told(address: &str) -> String {
+    match address.contains(':') {
+        true => format!("\"[{address}]:51234\""),
+        false => format!("{address}:51234"),
+    }
 }
 
 /// Opens a connection; only the status where it is refused.
@@ -76,7 +89,7 @@ fn refused_with_the_words_of_the_original(origin: &Origin) {
     assert!((15..=30).contains(&seconds), "{seconds}");
 
     let head = Request::new("HEAD", &PrivateStream::new("limits").live());
-    let head = origin.send(&head.header("x-client-ip", "2001:db8::1"));
+    let head = origin.send(&head.header("x-forwarded-for", "2001:db8::1"));
     assert_eq!(head.status, 200, "HEAD takes no connection");
     assert!(connect(origin, "2001:db8:0:1::1").is_ok());
 }

@@ -206,6 +206,8 @@ mod tests {
         }
         let proxies = Memory::new().with("TRUSTED_PROXIES", "proxy.test");
         assert!(bad_settings(&proxies)[0].contains("TRUSTED_PROXIES"));
+        let header = Memory::new().with("CLIENT_ADDRESS_HEADER", "a b");
+        assert!(bad_settings(&header)[0].contains("CLIENT_ADDRESS_HEADER"));
         assert!(bad_settings(&Memory::new()).is_empty());
     }
 }

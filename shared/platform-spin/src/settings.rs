@@ -8,10 +8,11 @@ use eventstar_ports::Config;
 use spin_sdk::variables::{self, Error};
 
 /// Every setting a function or this adapter may ask for. Spin names them in lower case.
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "ADMIN_TOKEN",
     "ALLOWED_STREAMS",
     "ALLOW_INSECURE_SCHEMAS",
+    "CLIENT_ADDRESS_HEADER",
     "COMPRESS_STREAMS",
     "CONNECTION_SECONDS",
     "CORS_ORIGINS",

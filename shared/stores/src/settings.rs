@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use eventstar_ports::Config;
+use http::HeaderName;
 use ipnet::IpNet;
 
 use crate::configs::{MAX_TTL, ttl};
@@ -42,15 +43,24 @@ pub fn bad_number(config: &impl Config, name: &str, range: RangeInclusive<u64>, 
     (!fits).then(|| bad_setting(name, &value, &expected, &format!("{used} is used")))
 }
 
-/// What is wrong with the setting `TRUSTED_PROXIES`.
+/// What is wrong with the settings `TRUSTED_PROXIES` and `CLIENT_ADDRESS_HEADER`.
 pub fn bad_proxies(config: &impl Config) -> Vec<String> {
-    bad_entries(
+    let header = config
+        .get("CLIENT_ADDRESS_HEADER")
+        .filter(|name| name.parse::<HeaderName>().is_err())
+        .map(|name| {
+            let expected = "the name of one header, such as X-Client-IP or Forwarded";
+            bad_setting("CLIENT_ADDRESS_HEADER", &name, expected, "no header is believed")
+        });
+    let mut found = bad_entries(
         config,
         "TRUSTED_PROXIES",
         |entry| entry.parse::<IpAddr>().is_ok() || entry.parse::<IpNet>().is_ok(),
         "addresses and networks such as 10.0.0.1 and 10.0.0.0/8",
         "nobody is trusted for it",
-    )
+    );
+    found.extend(header);
+    found
 }
 
 /// What is wrong with the setting `CORS_ORIGINS`.

@@ -23,6 +23,11 @@ fn a_bad_setting_is_told_once_with_what_it_must_be() {
             ),
             ("TRUSTED_PROXIES", "10.0.0.0/33", "'10.0.0.0/33' but"),
             (
+                "CLIENT_ADDRESS_HEADER",
+                "X-Client-IP, Forwarded",
+                "must be the name of one header, such as X-Client-IP or Forwarded: no header is believed",
+            ),
+            (
                 "TEST_EVENTS",
                 "not json",
                 "TEST_EVENTS must be a JSON array of events",
@@ -85,6 +90,7 @@ fn a_bad_setting_is_told_once_with_what_it_must_be() {
         let fine = [
             ("MAX_EVENT_BYTES", "1000"),
             ("TRUSTED_PROXIES", "10.0.0.1,10.0.0.0/8 2001:db8::/32"),
+            ("CLIENT_ADDRESS_HEADER", "X-Client-IP"),
             ("TEST_EVENTS", "[{\"a\":1}]"),
             ("RETRY_WINDOW_MS", "0"),
             ("ERROR_EVENTS_PER_MINUTE", "0"),

@@ -127,12 +127,12 @@ fn the_client_address_is_the_platforms_and_a_proxys_word_counts_only_where_it_is
                 "10.0.0.0/8",
                 "10.1.2.3",
                 vec![("x-client-ip", "1.2.3.4"), ("x-forwarded-for", "5.6.7.8")],
-                "1.2.3.4",
+                "5.6.7.8",
             ),
             (
                 "10.0.0.0/8",
                 "10.1.2.3",
-                vec![("x-forwarded-for", "5.6.7.8, 10.1.1.1")],
+                vec![("x-forwarded-for", "1.2.3.4, 5.6.7.8, 10.1.1.1")],
                 "5.6.7.8",
             ),
             (

@@ -205,7 +205,7 @@ fn behind_a_trusted_proxy_its_clients_are_counted() {
             let behind = |client: &'static str| {
                 let mut request = request(Method::GET, Some(A));
                 let client = HeaderValue::from_static(client);
-                request.headers_mut().insert("x-client-ip", client);
+                request.headers_mut().insert("x-forwarded-for", client);
                 request
             };
             let first = handle(&isolate, memory.clone(), behind("203.0.113.1")).await;
