@@ -12,7 +12,7 @@ use crate::instance::Instance;
 pub const IN_FORCE: Duration = Duration::from_secs(60);
 
 /// Longer than an instance of a function keeps the stream config it has read: a second is `STREAM_CONFIG_TTL_MS` of the server
-/// under test, and how long any server holds a stream for unknown. Requests come to any instance.
+/// under test. Requests come to any instance.
 const KEPT: Duration = Duration::from_millis(1200);
 
 /// The path of the published stream config.
@@ -58,8 +58,8 @@ pub fn add_streams(instance: &Instance, added: &Value) -> u64 {
     }
 }
 
-/// The same, and returns when every instance of every function knows them, and their new settings: whoever posts to them or reads
-/// them, is answered.
+/// The same, and returns when every instance of every function knows their new settings, where streams of these names were there
+/// before.
 ///
 /// # Panics
 /// When they are refused.

@@ -49,7 +49,11 @@ pub(crate) async fn append<P: Platform>(
     };
     let configs = match isolate
         .configs
-        .with_streams(platform, [stream.as_ref()].into_iter())
+        .with_streams(
+            platform,
+            &isolate.version.from_now(),
+            [stream.as_ref()].into_iter(),
+        )
         .await
     {
         Ok(configs) => configs,

@@ -125,7 +125,8 @@ async fn replay<P: Platform>(isolate: &Isolate, platform: &P, request: &Request)
         Err(detail) => return bad_request(request, &detail),
     };
     let streams = lines.iter().filter_map(|line| line.letter.stream.as_deref());
-    let configs = match isolate.configs.with_streams(platform, streams).await {
+    let version = isolate.version.from_now();
+    let configs = match isolate.configs.with_streams(platform, &version, streams).await {
         Ok(configs) => configs,
         Err(failure) => {
             let detail = "the stream config cannot be read now: try again";

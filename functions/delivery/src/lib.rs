@@ -14,7 +14,7 @@ use bytes::Bytes;
 use eventstar_delivery::kafka_proxy;
 use eventstar_http_api::{Request, Response, common_headers, info, method_not_allowed, route};
 use eventstar_ports::{Level, Platform};
-use eventstar_stores::{ConfigCache, bad_settings};
+use eventstar_stores::{ConfigCache, VersionReader, bad_settings};
 use http::Method;
 
 pub use eventstar_delivery::{Attempt, Delivered, deliver as consume};
@@ -26,6 +26,7 @@ pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 #[derive(Default)]
 pub struct Isolate {
     configs: ConfigCache,
+    version: VersionReader,
     /// Whether the operator has heard of settings that are not what they must be.
     told: Cell<bool>,
 }

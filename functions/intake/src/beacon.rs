@@ -71,7 +71,11 @@ async fn convert<P: Platform>(
     event.set(&["meta"], &format!("{{\"stream\":{}}}", quote(&stream)));
     let configs = isolate
         .configs
-        .with_streams(platform, std::iter::once(stream.as_str()))
+        .with_streams(
+            platform,
+            &isolate.version.from_now(),
+            std::iter::once(stream.as_str()),
+        )
         .await;
     let configs = configs
         .map_err(|error| Box::new(Outcome::failed(event.text().into_owned(), Failure::ours(&error))))?;

@@ -62,7 +62,11 @@ pub(crate) async fn produce<P: Platform>(isolate: &Rc<Isolate>, platform: &P, re
         .collect::<Vec<_>>();
     let configs = match isolate
         .configs
-        .with_streams(platform, topics.iter().map(String::as_str))
+        .with_streams(
+            platform,
+            &isolate.version.from_now(),
+            topics.iter().map(String::as_str),
+        )
         .await
     {
         Ok(configs) => configs,

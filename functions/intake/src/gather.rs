@@ -35,10 +35,12 @@ impl Gathered {
 
 pub(crate) async fn gather<P: Platform>(isolate: &Isolate, platform: &P, targets: &Targets) -> Gathered {
     let uris = targets.schema_uris();
+    let version = isolate.version.from_now();
+    let streams = targets.streams();
     Gathered {
-        schemas: load_schemas(&isolate.schemas, platform, &uris).await,
+        schemas: load_schemas(&isolate.schemas, platform, &version, &uris).await,
         uris,
-        configs: isolate.configs.with_streams(platform, targets.streams()).await,
+        configs: isolate.configs.with_streams(platform, &version, streams).await,
     }
 }
 

@@ -35,7 +35,7 @@ use eventstar_http_api::{
     query_value, route, with_credentials,
 };
 use eventstar_ports::{Config, Platform};
-use eventstar_stores::{ConfigCache, SchemaCache};
+use eventstar_stores::{ConfigCache, SchemaCache, VersionReader};
 use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 
@@ -55,6 +55,7 @@ const HEADERS: &str = "accept, x-requested-with, content-type, content-encoding,
 pub struct Isolate {
     schemas: SchemaCache,
     configs: ConfigCache,
+    version: VersionReader,
     plans: plan::PlanCache,
     error_budget: errors::Budget,
     metrics: metrics::Metrics,

@@ -33,7 +33,7 @@ use eventstar_http_api::{
     with_credentials,
 };
 use eventstar_ports::{Body, Config, Level, Platform, PortError};
-use eventstar_stores::{ConfigCache, bad_origins, bad_settings};
+use eventstar_stores::{ConfigCache, VersionReader, bad_origins, bad_settings};
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
 };
@@ -54,6 +54,7 @@ pub const MAX_BODY_BYTES: usize = 0;
 #[derive(Default)]
 pub struct Isolate {
     configs: ConfigCache,
+    version: VersionReader,
     chunks: PreparedChunks,
     metrics: Metrics,
     /// The setting `REDACTED_PAGES`, which does not change while an isolate lives.
@@ -182,10 +183,11 @@ async fn asked<P: Platform>(
     request: &Request,
     streams: &str,
 ) -> Result<Result<(Vec<Selected>, Wanted), Refusal>, PortError> {
+    let version = isolate.version.from_now();
     let configs = isolate.configs.current(platform).await?;
     let mut selected = select::select(platform, &configs, request, streams);
     if let Err(Refusal::UnknownStreams(_)) = selected {
-        let configs = isolate.configs.refreshed(platform).await?;
+        let configs = isolate.configs.refreshed(platform, &version).await?;
         selected = select::select(platform, &configs, request, streams);
     }
     Ok(selected.and_then(|selected| {

@@ -143,6 +143,27 @@ fn a_stream_opens_with_ok_and_writes_events_as_the_original_does() {
 }
 
 #[test]
+fn a_stream_that_was_asked_for_just_before_it_was_published_opens() {
+    run(async {
+        let (isolate, memory) = world("*").await;
+        for _ in 0..2 {
+            assert_eq!(
+                open(&isolate, &memory, "/v2/stream/new", &[]).await.0.status(),
+                400
+            );
+        }
+        let config = serde_json::value::to_raw_value(&json!({"new": {}})).unwrap();
+        let if_match = None;
+        let publish = RegistryRequest::PublishStreamConfig { if_match, config };
+        memory.ask(publish).await.unwrap();
+        assert_eq!(
+            open(&isolate, &memory, "/v2/stream/new", &[]).await.0.status(),
+            200
+        );
+    });
+}
+
+#[test]
 fn ndjson_is_for_those_who_accept_json() {
     run(async {
         let (isolate, memory) = world("*").await;

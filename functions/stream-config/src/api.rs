@@ -40,7 +40,9 @@ pub(crate) async fn stream_configs<P: Platform>(
     {
         return Err(ApiError::unrecognized("formatversion", other));
     }
-    let configs = match isolate.configs.current(platform).await {
+    let names = streams.iter().flatten().map(String::as_str);
+    let version = isolate.version.from_now();
+    let configs = match isolate.configs.with_streams(platform, &version, names).await {
         Ok(configs) => configs,
         Err(port_error) => {
             let detail = "the stream config cannot be read now: try again";

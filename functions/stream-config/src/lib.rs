@@ -14,7 +14,7 @@ use eventstar_http_api::{
 };
 use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_ports::Platform;
-use eventstar_stores::{ConfigCache, Configs};
+use eventstar_stores::{ConfigCache, Configs, VersionReader};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
@@ -29,6 +29,7 @@ const API_METHODS: &str = "GET,HEAD,POST";
 #[derive(Default)]
 pub struct Isolate {
     configs: ConfigCache,
+    version: VersionReader,
 }
 
 /// Answers a request.
@@ -89,8 +90,14 @@ async fn get<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, st
             );
         }
     };
+    let asked = asked(streams);
+    let names = asked.iter().map(String::as_str);
     let found = match version {
-        None => isolate.configs.current(platform).await.map(Some),
+        None => isolate
+            .configs
+            .with_streams(platform, &isolate.version.from_now(), names)
+            .await
+            .map(Some),
         Some(version) => isolate.configs.version(platform, version).await,
     };
     let configs = match found {
@@ -114,7 +121,7 @@ async fn get<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, st
     let mut response = if not_modified(request.headers(), &etag) {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        json(StatusCode::OK, &select(&configs, streams))
+        json(StatusCode::OK, &select(&configs, asked))
     };
     // A version never changes.
     let caching = match version {
@@ -127,13 +134,18 @@ async fn get<P: Platform>(isolate: &Isolate, platform: &P, request: &Request, st
     with_etag(response, &etag)
 }
 
-/// The streams asked for, separated by `,` or `|`; all of them when none is.
-fn select(configs: &Configs, streams: &str) -> Map<String, Value> {
-    let asked: Vec<String> = if streams.is_empty() {
-        configs.streams.names().map(str::to_owned).collect()
-    } else {
-        let decoded = decode_segment(streams).unwrap_or_default();
-        decoded.split([',', '|']).map(str::to_owned).collect()
+/// The streams asked for, separated by `,` or `|`.
+fn asked(streams: &str) -> Vec<String> {
+    let decoded = decode_segment(streams).unwrap_or_default();
+    let names = decoded.split([',', '|']).filter(|_| !streams.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+/// The settings of the streams asked for; of all of them when none is.
+fn select(configs: &Configs, asked: Vec<String>) -> Map<String, Value> {
+    let asked = match asked.is_empty() {
+        true => configs.streams.names().map(str::to_owned).collect(),
+        false => asked,
     };
     asked
         .into_iter()

@@ -60,6 +60,34 @@ fn the_streams_asked_for_are_answered_with_defaults_and_topics() {
 }
 
 #[test]
+fn a_stream_that_was_asked_for_just_before_it_was_published_is_answered() {
+    pollster::block_on(async {
+        let memory = world().await;
+        let isolate = Rc::new(Isolate::default());
+        let by_action = "/w/api.php?action=streamconfigs&format=json&formatversion=2&streams=new";
+        for path in ["/v1/stream-configs/new", by_action] {
+            assert!(
+                !get(&isolate, &memory, path).await.1.contains("schema_title"),
+                "{path}"
+            );
+        }
+        let config = serde_json::value::to_raw_value(&json!({"new": {"schema_title": "y"}})).unwrap();
+        let if_match = None;
+        let publish = RegistryRequest::PublishStreamConfig { if_match, config };
+        memory.ask(publish).await.unwrap();
+        for path in ["/v1/stream-configs/new", by_action] {
+            assert!(
+                get(&isolate, &memory, path)
+                    .await
+                    .1
+                    .contains(r#""schema_title":"y""#),
+                "{path}"
+            );
+        }
+    });
+}
+
+#[test]
 fn the_old_config_is_kept_while_it_cannot_be_read() {
     pollster::block_on(async {
         let memory = world().await;

@@ -20,7 +20,8 @@ pub use leases::{Leases, SLOT_LIFE, Slot};
 pub use metrics::{GAUGE_LIFE, Metrics, Sample};
 pub use platform::{Background, Clock, Config, Diagnostics, Ids, Level, Platform, Timer};
 pub use registry::{
-    Published, Registry, RegistryError, RegistryRequest, SchemaFile, SchemaRevision, StoredConfig,
+    Published, Registry, RegistryError, RegistryRequest, RegistryVersion, SchemaFile, SchemaRevision,
+    StoredConfig,
 };
 pub use sql::{Row, Sql, SqlValue, Statement};
 

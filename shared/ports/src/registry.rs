@@ -84,8 +84,19 @@ pub enum RegistryRequest {
     },
     /// The stream config's versions, newest first, at most 100.
     StreamConfigHistory,
+    /// How far publishing has come: cheap to ask.
+    Version,
     /// Write again to KV what a failure left unwritten.
     Flush,
+}
+
+/// How far publishing has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryVersion {
+    /// How often schemas were published; it only grows.
+    pub schemas: u64,
+    /// The version of the stream config: 0 while none is published.
+    pub stream_config: u64,
 }
 
 /// A stream config as the registry holds it.
@@ -139,6 +150,8 @@ pub enum Published {
     Config(Option<StoredConfig>),
     /// The history.
     History(Vec<StoredConfig>),
+    /// How far publishing has come.
+    Version(RegistryVersion),
     /// How many KV writes are still owed.
     Flushed {
         /// Keys not yet written.

@@ -5,13 +5,15 @@ use std::rc::Rc;
 
 use eventstar_event::time::Millis;
 use eventstar_ports::{
-    Config, Level, Platform, PortError, Published, Registry, RegistryError, RegistryRequest, StoredConfig,
+    Config, Level, Platform, PortError, Published, Registry, RegistryError, RegistryRequest, RegistryVersion,
+    StoredConfig,
 };
 use eventstar_stream_config::StreamConfigs;
 
 use crate::keys;
-use crate::schemas::read_through;
+use crate::schemas::{look_up, read_through};
 use crate::stored::{StreamConfigDocument, decode};
+use crate::version::VersionFromNow;
 
 /// How long a config is used before it is read again, in milliseconds; the setting `STREAM_CONFIG_TTL_MS` overrides it.
 const DEFAULT_TTL: Millis = 30_000;
@@ -19,7 +21,8 @@ const DEFAULT_TTL: Millis = 30_000;
 /// Longest life of a config: a day.
 pub(crate) const MAX_TTL: Millis = 86_400_000;
 
-/// How often a config is at most read again because a stream was not in it, in milliseconds.
+/// How often a config is at most read again because a stream was not in it, in milliseconds, while the registry does not say
+/// whether there is a newer one.
 const MISS_TTL: Millis = 1_000;
 
 /// Earlier versions kept parsed: who looks back compares two.
@@ -57,29 +60,50 @@ impl ConfigCache {
         self.younger_than(platform, ttl(platform)).await
     }
 
-    /// The config after a stream was not in the one at hand: read again unless that was a moment ago, so that a new stream
-    /// works at once and unknown names cannot make every request read.
+    /// The config after a stream was not in the one at hand: the newest that was published, so that a new stream works at
+    /// once. `version` is as of the beginning of the request.
     ///
     /// # Errors
-    /// As [`ConfigCache::current`].
-    pub async fn refreshed<P: Platform>(&self, platform: &P) -> Result<Rc<Configs>, PortError> {
-        self.younger_than(platform, MISS_TTL).await
+    /// As [`ConfigCache::current`], and the registry's where it has a newer config and does not give it.
+    pub async fn refreshed<P: Platform>(
+        &self,
+        platform: &P,
+        version: &VersionFromNow<'_>,
+    ) -> Result<Rc<Configs>, PortError> {
+        let Some(RegistryVersion { stream_config, .. }) = version.get(platform).await else {
+            return self.younger_than(platform, MISS_TTL).await;
+        };
+        // Another request may have read it meanwhile.
+        let configs = self.current(platform).await?;
+        if configs.version >= stream_config {
+            return Ok(configs);
+        }
+        let configs = self.younger_than(platform, 0).await?;
+        if configs.version >= stream_config {
+            return Ok(configs);
+        }
+        // KV has not heard of it yet.
+        let keys = vec![keys::STREAM_CONFIG.to_owned()];
+        let value = look_up(platform, keys).await.into_iter().next();
+        let configs = decoded(value.unwrap_or(Ok(None))?)?;
+        Ok(self.keep(configs, platform.now()))
     }
 
-    /// The config for events of `streams`: read again when it lacks one of them.
+    /// The config for events of `streams`: the newest one where the one at hand lacks one of them.
     ///
     /// # Errors
-    /// As [`ConfigCache::current`].
+    /// As [`ConfigCache::refreshed`].
     pub async fn with_streams<'s, P: Platform>(
         &self,
         platform: &P,
+        version: &VersionFromNow<'_>,
         mut streams: impl Iterator<Item = &'s str>,
     ) -> Result<Rc<Configs>, PortError> {
         let configs = self.current(platform).await?;
         if streams.all(|stream| configs.streams.stream(stream).is_some()) {
             return Ok(configs);
         }
-        self.refreshed(platform).await
+        self.refreshed(platform, version).await
     }
 
     /// A version of the config: the one in use, else the registry's; `None` where there is none. A version never changes, so
@@ -146,18 +170,7 @@ impl ConfigCache {
             return Ok(Rc::clone(configs));
         }
         match read(platform).await {
-            Ok(configs) => {
-                // An eventually consistent read may be older than what this isolate has seen.
-                let newest = match old {
-                    Some((known, _)) if known.version >= configs.version => known,
-                    _ => Rc::new(configs),
-                };
-                *self.cached.borrow_mut() = Some(Cached {
-                    configs: Rc::clone(&newest),
-                    read: now,
-                });
-                Ok(newest)
-            }
+            Ok(configs) => Ok(self.keep(configs, now)),
             Err(error) => match old {
                 Some((configs, _)) => {
                     platform.log(
@@ -174,6 +187,19 @@ impl ConfigCache {
             },
         }
     }
+    /// Keeps what was read, and gives the newest: an eventually consistent read may be older than what this isolate has seen.
+    fn keep(&self, configs: Configs, read: Millis) -> Rc<Configs> {
+        let mut cached = self.cached.borrow_mut();
+        let newest = match cached.take() {
+            Some(known) if known.configs.version >= configs.version => known.configs,
+            _ => Rc::new(configs),
+        };
+        *cached = Some(Cached {
+            configs: Rc::clone(&newest),
+            read,
+        });
+        newest
+    }
 }
 
 /// How long a config is used before it is read again.
@@ -185,7 +211,11 @@ pub(crate) fn ttl(config: &impl Config) -> Millis {
 }
 
 async fn read<P: Platform>(platform: &P) -> Result<Configs, PortError> {
-    match read_through(platform, keys::STREAM_CONFIG).await? {
+    decoded(read_through(platform, keys::STREAM_CONFIG).await?)
+}
+
+fn decoded(value: Option<Vec<u8>>) -> Result<Configs, PortError> {
+    match value {
         None => parsed("kv", 0, 0, "{}"),
         Some(value) => {
             let document: StreamConfigDocument = decode(keys::STREAM_CONFIG, &value)?;

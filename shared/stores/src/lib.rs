@@ -19,6 +19,7 @@ mod settings;
 mod stored;
 mod tails;
 mod upstream;
+mod version;
 
 pub use configs::{ConfigCache, Configs};
 pub use leases::{SqlLeases, lease_object};
@@ -35,6 +36,7 @@ pub use stored::{
 };
 pub use tails::Tails;
 pub use upstream::{UpstreamMemory, UpstreamRegistry};
+pub use version::{VersionFromNow, VersionReader};
 
 /// How often a follower hears that nothing happened.
 pub const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(15);

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use eventstar_event::SchemaUri;
 use eventstar_event::time::Millis;
 use eventstar_ports::{
-    KeyValueWrite, PortError, PortErrorKind, Published, RegistryError, RegistryRequest, Row, SchemaFile, Sql,
-    SqlValue, Statement, StoredConfig,
+    KeyValueWrite, PortError, PortErrorKind, Published, RegistryError, RegistryRequest, RegistryVersion, Row,
+    SchemaFile, Sql, SqlValue, Statement, StoredConfig,
 };
 use eventstar_stream_config::StreamConfigs;
 use futures_util::StreamExt;
@@ -130,6 +130,7 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
                 self.flush().await?;
                 Ok(Published::History(self.history().await?))
             }
+            RegistryRequest::Version => Ok(Published::Version(self.version().await?)),
             // Without upstreams there is nothing newer anywhere.
             RegistryRequest::Refresh { .. } => Ok(Published::Refreshed),
             RegistryRequest::Flush => Ok(Published::Flushed {
@@ -346,6 +347,20 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
         let document = encode(&versions_key, &VersionsDocument { v: FORMAT, versions })?;
         statements.push(upsert(&versions_key, document));
         Ok(())
+    }
+
+    async fn version(&self) -> Result<RegistryVersion, PortError> {
+        let rows = self
+            .query(
+                "SELECT (SELECT COALESCE(MAX(revision), 0) FROM registry_revision), (SELECT COALESCE(MAX(version), 0) FROM registry_stream_config)",
+                vec![],
+            )
+            .await?;
+        let number = |column| rows.first().map_or(0, |row| row.integer(column));
+        Ok(RegistryVersion {
+            schemas: number(0),
+            stream_config: number(1),
+        })
     }
 
     async fn current_version(&self) -> Result<u64, PortError> {

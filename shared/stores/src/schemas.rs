@@ -1,7 +1,7 @@
 //! Compiled schemas, cached in the isolate.
 //!
 //! A published version never changes, so it never expires. `latest` lives 60 s, and that a schema is unknown is
-//! remembered for at most 5 s. Nothing of one request is awaited by another: a request that finds nothing in the
+//! remembered for at most 5 s, and no longer than nothing is published. Nothing of one request is awaited by another: a request that finds nothing in the
 //! cache loads for itself, and within one request the caller loads each schema once.
 
 use std::cell::{Cell, RefCell};
@@ -19,6 +19,7 @@ use crate::expiring::Expiring;
 use crate::keys;
 use crate::stored::{SchemaDocument, decode};
 use crate::upstream::has_upstreams;
+use crate::version::VersionFromNow;
 
 /// Most schemas cached; a compiled one takes some tens of kilobytes of an isolate's 128 MB.
 const MAX_CACHED: usize = 512;
@@ -45,7 +46,7 @@ pub enum SchemaLookup {
 
 #[derive(Debug)]
 struct Cached {
-    lookup: SchemaLookup,
+    schema: Rc<Schema>,
     until: Millis,
     used: u64,
 }
@@ -54,6 +55,9 @@ struct Cached {
 #[derive(Debug, Default)]
 pub struct SchemaCache {
     entries: RefCell<HashMap<SchemaUri, Cached>>,
+    /// The URIs that nothing usable is at, apart from the schemas: strangers can ask for any number of them. With each, how
+    /// often schemas had been published before it was looked for, where that was known.
+    missing: Expiring<(SchemaLookup, Option<u64>)>,
     uses: Cell<u64>,
     hits: Cell<u64>,
     misses: Cell<u64>,
@@ -61,14 +65,13 @@ pub struct SchemaCache {
 }
 
 impl SchemaCache {
-    /// What is known of `uri` at `now`.
-    #[must_use]
-    pub fn get(&self, uri: &SchemaUri, now: Millis) -> Option<SchemaLookup> {
+    /// The schema at `uri`, where it is here at `now`.
+    fn get(&self, uri: &SchemaUri, now: Millis) -> Option<SchemaLookup> {
         let mut entries = self.entries.borrow_mut();
         let cached = entries.get_mut(uri).filter(|cached| cached.until > now)?;
         self.uses.set(self.uses.get() + 1);
         cached.used = self.uses.get();
-        Some(cached.lookup.clone())
+        Some(SchemaLookup::Found(Rc::clone(&cached.schema)))
     }
 
     /// How many lookups found their schema here, and how many did not, since this was last asked.
@@ -77,11 +80,16 @@ impl SchemaCache {
         (self.hits.take(), self.misses.take())
     }
 
-    fn put(&self, uri: SchemaUri, lookup: SchemaLookup, now: Millis) {
-        let until = match &lookup {
-            SchemaLookup::Found(_) if uri.is_latest() => now + LATEST_LIFE,
-            SchemaLookup::Found(_) => Millis::MAX,
-            SchemaLookup::Unknown | SchemaLookup::Broken(_) | SchemaLookup::Insecure(_) => now + MISS_LIFE,
+    /// Keeps what `uri` leads to, which was looked for when schemas had been `published` that often.
+    fn put(&self, uri: SchemaUri, lookup: &SchemaLookup, published: Option<u64>, now: Millis) {
+        let SchemaLookup::Found(schema) = lookup else {
+            let missing = (lookup.clone(), published);
+            return self.missing.put(&uri.to_string(), missing, now, MISS_LIFE);
+        };
+        self.missing.remove(&uri.to_string());
+        let until = match uri.is_latest() {
+            true => now + LATEST_LIFE,
+            false => Millis::MAX,
         };
         let mut entries = self.entries.borrow_mut();
         if entries.len() >= MAX_CACHED && !entries.contains_key(&uri) {
@@ -95,7 +103,7 @@ impl SchemaCache {
         entries.insert(
             uri,
             Cached {
-                lookup,
+                schema: Rc::clone(schema),
                 until,
                 used: self.uses.get(),
             },
@@ -105,16 +113,30 @@ impl SchemaCache {
 
 /// Looks `uris` up: in the cache, in edge KV, and once in the registry before they count as unknown; one read of each
 /// however many they are. The results are in the order of `uris`; one is an error when KV fails and the registry too.
+/// `version` is as of the beginning of the request: with it, what nothing usable was at is looked up again if schemas were
+/// published since.
 pub async fn load_schemas<P: Platform>(
     cache: &SchemaCache,
     platform: &P,
+    version: &VersionFromNow<'_>,
     uris: &[SchemaUri],
 ) -> Vec<Result<SchemaLookup, PortError>> {
     let now = platform.now();
     let mut found: Vec<Result<SchemaLookup, PortError>> = Vec::with_capacity(uris.len());
     let mut cold = Vec::new();
     for (place, uri) in uris.iter().enumerate() {
-        let known = cache.get(uri, now);
+        let mut known = cache.get(uri, now);
+        if known.is_none()
+            && let Some((missing, published)) = cache.missing.get(&uri.to_string(), now)
+        {
+            // A version that was published stays as it is.
+            let may_change = matches!(missing, SchemaLookup::Unknown) || uri.is_latest();
+            let newest = match may_change {
+                true => version.get(platform).await.map(|version| version.schemas),
+                false => None,
+            };
+            known = Some(missing).filter(|_| newest.is_none() || newest == published);
+        }
         let count = if known.is_some() {
             &cache.hits
         } else {
@@ -129,6 +151,7 @@ pub async fn load_schemas<P: Platform>(
     if cold.is_empty() {
         return found;
     }
+    let published = version.known().map(|version| version.schemas);
     let keys: Vec<String> = cold.iter().map(|(_, uri)| keys::uri(uri)).collect();
     let values = read_many_through(platform, &keys).await;
     let latest = cold.iter().zip(&keys).filter(|((_, uri), _)| uri.is_latest());
@@ -138,7 +161,7 @@ pub async fn load_schemas<P: Platform>(
     for (((place, uri), key), value) in cold.into_iter().zip(&keys).zip(values) {
         let lookup = value.and_then(|value| compiled(platform, key, value));
         if let Ok(lookup) = &lookup {
-            cache.put(uri.clone(), lookup.clone(), platform.now());
+            cache.put(uri.clone(), lookup, published, platform.now());
         }
         if let Some(found) = found.get_mut(place) {
             *found = lookup;
@@ -204,7 +227,10 @@ pub async fn read_many_through<P: Platform>(
 }
 
 /// The registry's values under `keys`, in their order.
-async fn look_up<P: Platform>(platform: &P, keys: Vec<String>) -> Vec<Result<Option<Vec<u8>>, PortError>> {
+pub(crate) async fn look_up<P: Platform>(
+    platform: &P,
+    keys: Vec<String>,
+) -> Vec<Result<Option<Vec<u8>>, PortError>> {
     let count = keys.len();
     let error = match platform.registry().ask(RegistryRequest::Lookup { keys }).await {
         Ok(Published::Values(found)) if found.len() == count => return found.into_iter().map(Ok).collect(),

@@ -132,13 +132,24 @@ pub(super) async fn list<P: Platform>(isolate: &Isolate, platform: &P, request: 
             Err(failure) => return failed(&failure),
         },
         Some(topic) => {
-            let configs = match isolate.configs.refreshed(platform).await {
-                Ok(configs) => configs,
+            let log = |configs: &Configs| log_of(configs, request, topic, wanted.partition);
+            let version = isolate.version.from_now();
+            let known = match isolate.configs.current(platform).await {
+                Ok(configs) => log(&configs).ok(),
                 Err(failure) => return failed(&failure),
             };
-            match log_of(&configs, request, topic, wanted.partition) {
-                Ok(log) => log,
-                Err(refusal) => return refusal,
+            match known {
+                Some(known) => known,
+                None => match isolate
+                    .configs
+                    .refreshed(platform, &version)
+                    .await
+                    .map(|new| log(&new))
+                {
+                    Ok(Ok(log)) => log,
+                    Ok(Err(refusal)) => return refusal,
+                    Err(failure) => return failed(&failure),
+                },
             }
         }
     };

@@ -1,5 +1,6 @@
 //! What happens to accepted events, and when the platform fails.
 
+use eventstar_ports::Clock as _;
 use futures_util::FutureExt as _;
 
 use super::*;
@@ -125,18 +126,67 @@ fn a_schema_is_read_once_and_a_stale_kv_is_asked_of_the_registry() {
 }
 
 #[test]
-fn a_new_stream_works_at_once_and_unknown_ones_do_not_make_every_request_read() {
+fn unknown_streams_do_not_make_every_request_read() {
     run(async {
         let (isolate, memory) = world().await;
-        assert_eq!(post(&isolate, &memory, event("new")).await.0, 400);
-        configure(&memory, json!({"new": {"schema_title": "test"}})).await;
-        memory.advance(1_000);
-        assert_eq!(post(&isolate, &memory, event("new")).await.0, 201);
-        let before = memory.kv_reads();
-        for _ in 0..10 {
-            assert_eq!(post(&isolate, &memory, event("nope")).await.0, 400);
+        assert_eq!(post(&isolate, &memory, event("nope")).await.0, 400);
+        let (reads, calls, begun) = (memory.kv_reads(), memory.calls(), memory.now());
+        let nine: Vec<Value> = (0..9).map(|_| event("nope")).collect();
+        for _ in 0..3 {
+            assert_eq!(post(&isolate, &memory, json!(nine)).await.0, 400);
         }
-        assert!(memory.kv_reads() - before <= 1);
+        assert_eq!(memory.kv_reads(), reads);
+        assert_eq!(
+            memory.calls() - calls,
+            3,
+            "one look a second at the registry's version"
+        );
+        assert!(memory.now() - begun >= 2_000);
+    });
+}
+
+/// A client that posts the same event all the time, to any of three isolates, before, while and after its schema and then its
+/// stream are published.
+#[test]
+fn what_is_published_is_accepted_from_the_next_request_on_and_never_refused_again() {
+    run(async {
+        let (first, memory) = world().await;
+        let isolates = [first, Rc::default(), Rc::default()];
+        let fresh = || json!({"$schema": "/fresh/1.0.0", "meta": {"stream": "fresh"}});
+        let posted = async |times: usize| {
+            let mut statuses = Vec::new();
+            for isolate in isolates.iter().cycle().take(times) {
+                memory.advance(10);
+                let (status, body) = post(isolate, &memory, fresh()).await;
+                let code = body.pointer("/error/0/context/message").map(Value::to_string);
+                statuses.push((status, code.unwrap_or_default()));
+            }
+            statuses
+        };
+        for (status, why) in posted(30).await {
+            assert!(
+                status == 400 && why.contains("no repository has it"),
+                "{status} {why}"
+            );
+        }
+        publish(
+            &memory,
+            &[(
+                "fresh",
+                &SCHEMA.replace("\"test\", \"$id\"", "\"fresh\", \"$id\""),
+            )],
+        )
+        .await;
+        for (status, why) in posted(30).await {
+            assert!(
+                status == 400 && why.contains("is not configured"),
+                "{status} {why}"
+            );
+        }
+        configure(&memory, json!({"fresh": {"schema_title": "fresh"}})).await;
+        for (status, why) in posted(30).await {
+            assert_eq!(status, 201, "{why}");
+        }
     });
 }
 

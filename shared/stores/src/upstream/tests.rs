@@ -10,7 +10,7 @@ use futures_util::future::{Either, join, join_all, select};
 use http::Response;
 
 use super::*;
-use crate::{SchemaCache, SchemaLookup, VersionsDocument, load_schemas};
+use crate::{SchemaCache, SchemaLookup, VersionReader, VersionsDocument, load_schemas};
 
 const PRIMARY: &str = "https://a.org/primary";
 const SECONDARY: &str = "https://a.org/secondary";
@@ -482,7 +482,8 @@ fn cached_schemas_come_from_upstreams_and_latest_is_looked_at_in_the_background(
             other => panic!("{other:?}"),
         };
         memory.answer_at(&format!("{PRIMARY}/a/x/1.0.0"), answer(500, ""));
-        let found = load_schemas(&cache, &memory, &uris).await;
+        let reader = VersionReader::default();
+        let found = load_schemas(&cache, &memory, &reader.from_now(), &uris).await;
         assert_eq!(id(&found[0]), "t");
         let error = found[1].as_ref().unwrap_err();
         assert!(error.kind == PortErrorKind::Unavailable && error.detail.contains("it answers 500"));
@@ -492,12 +493,18 @@ fn cached_schemas_come_from_upstreams_and_latest_is_looked_at_in_the_background(
         memory.advance(60_000);
         let newer = yaml("/a/b/1.1.0").replace("title: t", "title: newer");
         memory.answer_at(&format!("{PRIMARY}/a/b/latest"), answer(200, newer));
-        assert_eq!(id(&load_schemas(&cache, &memory, &uris[..1]).await[0]), "t");
+        assert_eq!(
+            id(&load_schemas(&cache, &memory, &reader.from_now(), &uris[..1]).await[0]),
+            "t"
+        );
         assert!(asked(&memory).is_empty(), "nobody waits for it");
         memory.run_background().await;
         assert_eq!(asked(&memory), [format!("{PRIMARY}/a/b/latest")]);
         memory.advance(60_000);
-        assert_eq!(id(&load_schemas(&cache, &memory, &uris[..1]).await[0]), "newer");
+        assert_eq!(
+            id(&load_schemas(&cache, &memory, &reader.from_now(), &uris[..1]).await[0]),
+            "newer"
+        );
     });
 }
 
