@@ -293,6 +293,7 @@ fn a_wrong_method_is_answered_405_with_what_is_allowed() {
             "GET",
         ),
         ("post_health", "POST", "/healthz", "GET"),
+        ("post_ready", "POST", "/readyz", "GET"),
     ] {
         let answer = refused(&format!("method_{name}"), &Request::new(method, path), 405);
         let allow = answer.header("allow").unwrap_or_default();

@@ -1,10 +1,12 @@
-//! Publishing while clients are at it already.
+//! Publishing while clients are at it already, and what a development server does with an example that is refused.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use eventstar_tests::admin::{add_streams, publish_schema};
+use eventstar_tests::dev::{Dev, StateDir};
 use eventstar_tests::random::fresh_uuid;
 use eventstar_tests::{Instance, Request};
 use serde_json::json;
@@ -87,4 +89,18 @@ fn what_is_published_is_usable_at_the_next_request_and_stays_so() {
     });
     let configs = instance.get(&format!("/v1/stream-configs/{name}")).expect(200);
     assert_eq!(configs.json()[&name]["schema_title"], json!(name));
+}
+
+#[test]
+fn a_development_server_whose_example_is_refused_says_so_and_serves_on() {
+    let state = StateDir::new("refused-example");
+    let streams = state.path().join("closed.yaml");
+    let closed = "test.event: {schema_title: test/event, producers: {auth: token, tokens: [nobody]}}\n";
+    fs::write(&streams, closed).expect("a file");
+    let dev = Dev::start(&state, &["--stream-config", streams.to_str().expect("a path")]);
+    dev.tells("warning: intake refused the example event");
+    dev.tells("The server runs on.");
+    let _ = dev.instance.get("/readyz").expect(200);
+    let configs = dev.instance.get("/v1/stream-configs/test.event").expect(200);
+    assert_eq!(configs.json()["test.event"]["schema_title"], json!("test/event"));
 }

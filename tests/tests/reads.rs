@@ -299,3 +299,20 @@ fn the_platform_says_that_it_is_well() {
     let names: Value = answer.json();
     assert!(names.is_object(), "{names}");
 }
+
+#[test]
+fn every_function_says_whether_it_is_ready() {
+    let instance = Instance::from_env();
+    for function in [
+        "",
+        "/intake",
+        "/stream-config",
+        "/schema",
+        "/sse-relay",
+        "/delivery",
+    ] {
+        let answer = instance.get(&format!("{function}/readyz")).expect(200);
+        assert_eq!(answer.text(), r#"{"status":"ok"}"#, "{function}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+}

@@ -219,7 +219,14 @@ pub(crate) fn run(project: &Project, options: Options) -> Result<()> {
     step("sending an example event on its way");
     let sample = match content.samples.as_slice() {
         [] => None,
-        samples => Some(round_trip::travel(&launch.base_url(), &tokens.producer, samples)?),
+        samples => match round_trip::travel(&launch.base_url(), &tokens.producer, samples) {
+            Ok(sample) => Some(sample),
+            // All else may work, and what does not can only be looked at while the server runs.
+            Err(error) => {
+                eprintln!("    warning: {error:#}\n    The server runs on.");
+                None
+            }
+        },
     };
     server::announce(&launch, name)?;
     print_welcome(&launch, name, sample.as_ref(), cluster, started.elapsed());

@@ -1,6 +1,7 @@
 //! An event posted by ourselves that must come back over SSE.
 
 use std::io::{BufRead as _, BufReader};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
@@ -10,7 +11,11 @@ use serde_json::{Map, Value, json};
 use crate::tokens;
 
 /// An event accepted by the queue is written with the next batch, seconds later.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often the samples are sent on their way, and how long after a failure.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How many of a repository's examples are tried until intake accepts one.
 const MAX_ATTEMPTS: usize = 5;
@@ -57,8 +62,20 @@ pub(crate) fn examples(config: &StreamConfigFile, repositories: &[&SchemaReposit
     samples.take(MAX_ATTEMPTS).collect()
 }
 
-/// Posts samples until one is accepted, and waits until it has come back. Gives that one, or what was refused.
+/// Posts samples until one is accepted, and waits until it has come back; a few times, as a server that has just started may be
+/// slow. Gives that one, or why none did the last time.
 pub(crate) fn travel(base_url: &str, producer_token: &str, samples: &[Sample]) -> Result<Sample> {
+    let mut tries = 1;
+    loop {
+        match travel_once(base_url, producer_token, samples) {
+            Err(_) if tries < TRIES => thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+        tries += 1;
+    }
+}
+
+fn travel_once(base_url: &str, producer_token: &str, samples: &[Sample]) -> Result<Sample> {
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(TIMEOUT))
@@ -135,6 +152,9 @@ fn uuid() -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpListener};
+
     use super::*;
 
     #[test]
@@ -163,6 +183,59 @@ mod tests {
             Value::from(samples[0].event.clone()).to_string(),
             r#"{"page":1,"meta":{"dt":"x","stream":"page.view"},"$schema":"/page/view/1.0.0"}"#
         );
+    }
+
+    /// A server that answers one request a connection with the next of `answers`; to a reader, with what was posted last.
+    fn serve(answers: &'static [&'static str]) -> (String, thread::JoinHandle<usize>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let serving = thread::spawn(move || {
+            let mut posted = String::new();
+            for answer in answers {
+                let mut connection = BufReader::new(listener.accept().unwrap().0);
+                let (mut length, mut line) = (0, String::new());
+                while connection.read_line(&mut line).unwrap() > 2 {
+                    if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                let mut body = vec![0; length];
+                connection.read_exact(&mut body).unwrap();
+                if !body.is_empty() {
+                    posted = String::from_utf8(body).unwrap();
+                }
+                let answer = answer.replace("POSTED", &posted);
+                let text = format!("HTTP/1.1 {answer}");
+                connection.get_mut().write_all(text.as_bytes()).unwrap();
+            }
+            answers.len()
+        });
+        (base_url, serving)
+    }
+
+    const REFUSED: &str = "400 Bad Request\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno";
+
+    #[test]
+    fn what_is_refused_at_first_is_tried_again() {
+        let (base_url, serving) = serve(&[
+            REFUSED,
+            "201 Created\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+            "200 OK\r\nconnection: close\r\n\r\ndata: POSTED\n\n",
+        ]);
+        let sample = first_event("{\"meta\":{\"stream\":\"page.view\"}}").unwrap();
+        let travelled = travel(&base_url, "token", &[sample]).unwrap();
+        assert_eq!(travelled.stream, "page.view");
+        assert_eq!(serving.join().unwrap(), 3);
+    }
+
+    #[test]
+    fn what_is_refused_again_and_again_is_told() {
+        let (base_url, serving) = serve(&[REFUSED; TRIES]);
+        let sample = first_event("{\"meta\":{\"stream\":\"page.view\"}}").unwrap();
+        let error = travel(&base_url, "token", &[sample]).unwrap_err().to_string();
+        assert_eq!(error, "intake refused the example event:\n  page.view: 400 no");
+        assert_eq!(serving.join().unwrap(), TRIES);
     }
 
     #[test]

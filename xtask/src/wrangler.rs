@@ -12,7 +12,10 @@ use crate::tools;
 
 /// Paths of each function on the shared origin, `*` at the end standing for any rest, a query string included.
 pub(crate) const ROUTES: [(&str, &[&str]); 5] = [
-    ("delivery", &["/admin/*", "/metrics*", "/healthz*", "/delivery/*"]),
+    (
+        "delivery",
+        &["/admin/*", "/metrics*", "/healthz*", "/readyz*", "/delivery/*"],
+    ),
     ("schema", &["/repositories*", "/schema/*"]),
     (
         "stream-config",

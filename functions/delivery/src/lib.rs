@@ -12,9 +12,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use eventstar_delivery::kafka_proxy;
-use eventstar_http_api::{Request, Response, common_headers, info, method_not_allowed, route};
+use eventstar_http_api::{Request, Response, common_headers, info, method_not_allowed, readiness, route};
 use eventstar_ports::{Level, Platform};
-use eventstar_stores::{ConfigCache, VersionReader, bad_settings};
+use eventstar_stores::{ConfigCache, Needs, Readiness, VersionReader, bad_settings};
 use http::Method;
 
 pub use eventstar_delivery::{Attempt, Delivered, deliver as consume};
@@ -27,6 +27,7 @@ pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 pub struct Isolate {
     configs: ConfigCache,
     version: VersionReader,
+    readiness: Readiness,
     /// Whether the operator has heard of settings that are not what they must be.
     told: Cell<bool>,
 }
@@ -45,9 +46,24 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
     let response = match path.strip_prefix("/admin/v1/") {
         Some(rest) => admin::handle(isolate, &platform, &request, rest).await,
         None if path.trim_end_matches('/') == "/metrics" => metrics(&platform, &request).await,
+        None if path.trim_end_matches('/') == "/readyz" => ready(isolate, &platform, &request).await,
         None => info("delivery", "Delivery and administration.", path, &request),
     };
     common_headers(response, "get,put")
+}
+
+async fn ready<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
+    let needs = Needs {
+        configs: Some(&isolate.configs),
+        // Publishing begins here.
+        is_published: false,
+        has_kafka_proxy: matches!(kafka_proxy(platform), Ok(Some(_))),
+    };
+    let missing = isolate
+        .readiness
+        .missing(platform, &isolate.version, &needs)
+        .await;
+    readiness(request, platform, &missing)
 }
 
 async fn metrics<P: Platform>(platform: &P, request: &Request) -> Response {

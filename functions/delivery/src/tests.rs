@@ -40,6 +40,28 @@ fn schemas(json: &str) -> String {
 }
 
 #[test]
+fn it_is_ready_before_anything_is_published_and_not_where_streams_lack_their_proxy() {
+    pollster::block_on(async {
+        let memory = world();
+        assert_eq!(
+            send(&memory, "GET", "/delivery/readyz/", &[], "").await,
+            (200, json!({"status": "ok"}))
+        );
+        let headers = [TOKEN, ("if-match", "*")];
+        let memory = memory.with("KAFKA_REST_URL", "http://127.0.0.1:18080");
+        let config = r#"{"a":{"sinks":["kafka"]}}"#;
+        assert_eq!(send(&memory, "PUT", CONFIGS, &headers, config).await.0, 200);
+        assert_eq!(send(&memory, "GET", "/readyz", &[], "").await.0, 200);
+        let memory = memory.with("KAFKA_REST_URL", "");
+        let (status, body) = send(&memory, "GET", "/readyz", &[], "").await;
+        assert_eq!((status, &body["status"]), (503, &json!("unavailable")));
+        let missing = "streams are in Kafka, but KAFKA_REST_URL is not set or cannot be used: set it";
+        assert_eq!(body["missing"], json!({"kafka": missing}));
+        assert_eq!(send(&memory, "POST", "/readyz", &[], "").await.0, 405);
+    });
+}
+
+#[test]
 fn admin_routes_need_the_admin_token() {
     pollster::block_on(async {
         for path in [
@@ -70,6 +92,7 @@ fn admin_routes_need_the_admin_token() {
             403
         );
         assert_eq!(send(&world(), "GET", "/healthz", &[], "").await.0, 200);
+        assert_eq!(send(&world(), "GET", "/readyz", &[], "").await.0, 200);
     });
 }
 

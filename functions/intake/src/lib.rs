@@ -29,13 +29,14 @@ mod settings;
 use std::future::Future;
 use std::rc::Rc;
 
+use eventstar_delivery::kafka_proxy;
 use eventstar_event::json::split_body;
 use eventstar_http_api::{
     Principal, Request, Response, common_headers, empty, error, info, json, method_not_allowed, not_found,
-    query_value, route, with_credentials,
+    query_value, readiness, route, with_credentials,
 };
 use eventstar_ports::{Config, Platform};
-use eventstar_stores::{ConfigCache, SchemaCache, VersionReader};
+use eventstar_stores::{ConfigCache, Needs, Readiness, SchemaCache, VersionReader};
 use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 
@@ -60,6 +61,7 @@ pub struct Isolate {
     error_budget: errors::Budget,
     metrics: metrics::Metrics,
     settings: settings::Told,
+    readiness: Readiness,
 }
 
 /// Answers a request.
@@ -101,6 +103,18 @@ async fn answer<P: Platform>(
             json(StatusCode::OK, &routes::spec())
         }
         Endpoint::Spec => not_found(request),
+        Endpoint::Ready => {
+            let needs = Needs {
+                configs: Some(&isolate.configs),
+                is_published: true,
+                has_kafka_proxy: matches!(kafka_proxy(platform), Ok(Some(_))),
+            };
+            let missing = isolate
+                .readiness
+                .missing(platform, &isolate.version, &needs)
+                .await;
+            readiness(request, platform, &missing)
+        }
         Endpoint::Info => info(
             "intake",
             "Event intake: validates events and makes them durable.",

@@ -12,6 +12,7 @@ pub(crate) enum Endpoint {
     EventBusTopics,
     EventBusSchemas,
     Metrics,
+    Ready,
     /// What every function has.
     Info,
     Spec,
@@ -173,6 +174,14 @@ pub(crate) const ROUTES: &[Route] = &[
     info("/_info/version", "The version."),
     info("/robots.txt", "Nothing here is for crawlers."),
     info("/healthz", "Whether the function answers."),
+    Route {
+        path: "/readyz",
+        endpoint: Endpoint::Ready,
+        allow: "GET,HEAD",
+        summary: "Whether the function has all that its work takes.",
+        parameters: &[],
+        responses: &[(200, "It has."), (503, "What is missing, and why.")],
+    },
 ];
 
 const fn info(path: &'static str, summary: &'static str) -> Route {

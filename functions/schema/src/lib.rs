@@ -14,12 +14,12 @@ use std::rc::Rc;
 
 use eventstar_http_api::{
     Request, Response, common_headers, decode_segment, empty, info, json, method_not_allowed, not_found,
-    preferred, route, text, unavailable,
+    preferred, readiness, route, text, unavailable,
 };
 use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_pages as pages;
 use eventstar_ports::{Platform, PortError};
-use eventstar_stores::{LatestChecks, decode, keys, read_through};
+use eventstar_stores::{LatestChecks, Needs, Readiness, VersionReader, decode, keys, read_through};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, VARY};
 use http::{Method, StatusCode};
 
@@ -35,6 +35,8 @@ const SHORT: &str = "public, max-age=60, s-maxage=60";
 #[derive(Default)]
 pub struct Isolate {
     latest: LatestChecks,
+    version: VersionReader,
+    readiness: Readiness,
 }
 
 /// Answers a request.
@@ -44,12 +46,27 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
         let response = answered(&request, async || action(&platform, &request).await).await;
         return mediawiki::with_headers(response, &request, "get,head");
     }
-    let response = if path == "/repositories" || path.starts_with("/repositories/") {
+    let response = if path.trim_end_matches('/') == "/readyz" {
+        ready(isolate, &platform, &request).await
+    } else if path == "/repositories" || path.starts_with("/repositories/") {
         answered(&request, async || get(isolate, &platform, &request, path).await).await
     } else {
         info("schema", "Schema repositories.", path, &request)
     };
     pages::with_policy(common_headers(response, "get,head"))
+}
+
+async fn ready<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
+    let needs = Needs {
+        configs: None,
+        is_published: false,
+        has_kafka_proxy: false,
+    };
+    let missing = isolate
+        .readiness
+        .missing(platform, &isolate.version, &needs)
+        .await;
+    readiness(request, platform, &missing)
 }
 
 /// The answer of `read` to `GET` and `HEAD`.

@@ -49,6 +49,24 @@ async fn get(memory: &Memory, path: &str) -> (Response, Bytes) {
 }
 
 #[test]
+fn it_is_ready_while_its_backends_answer() {
+    pollster::block_on(async {
+        let memory = world().await;
+        let (response, body) = get(&memory, "/schema/readyz").await;
+        assert_eq!(
+            (response.status().as_u16(), &body[..]),
+            (200, &br#"{"status":"ok"}"#[..])
+        );
+        memory.fail("registry", Fault::Before);
+        let (response, body) = get(&memory, "/readyz").await;
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(response.status().as_u16(), 503);
+        let why = body["missing"]["registry"].as_str().unwrap();
+        assert!(why.contains("the registry does not answer"), "{why}");
+    });
+}
+
+#[test]
 fn each_form_of_a_version_has_its_type_and_caching() {
     pollster::block_on(async {
         let memory = world().await;

@@ -33,7 +33,7 @@ use eventstar_http_api::{
     with_credentials,
 };
 use eventstar_ports::{Body, Config, Level, Platform, PortError};
-use eventstar_stores::{ConfigCache, VersionReader, bad_origins, bad_settings};
+use eventstar_stores::{ConfigCache, Readiness, VersionReader, bad_origins, bad_settings};
 use http::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, VARY,
 };
@@ -55,6 +55,7 @@ pub const MAX_BODY_BYTES: usize = 0;
 pub struct Isolate {
     configs: ConfigCache,
     version: VersionReader,
+    readiness: Readiness,
     chunks: PreparedChunks,
     metrics: Metrics,
     /// The setting `REDACTED_PAGES`, which does not change while an isolate lives.

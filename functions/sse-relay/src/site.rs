@@ -8,12 +8,14 @@ mod ui;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use eventstar_delivery::kafka_proxy;
 use eventstar_http_api::{
     Request, Response, Routed, common_headers, empty, info, json, method_not_allowed, not_found,
-    not_modified, query_value, text, with_etag,
+    not_modified, query_value, readiness, text, with_etag,
 };
 use eventstar_pages as pages;
 use eventstar_ports::{Body, Platform, PortError};
+use eventstar_stores::Needs;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -40,6 +42,7 @@ pub(crate) async fn answer<P: Platform>(
         (true, true) if is_ui => ui_file(isolate, platform, request, path).await,
         (true, true) => page(isolate, platform, request, routed).await,
         (true, false) => other_method(request),
+        (false, _) if path.trim_end_matches('/') == "/readyz" => ready(isolate, platform, request).await,
         (false, _) => info(
             "sse-relay",
             "Streams events as Server-Sent Events.",
@@ -53,6 +56,23 @@ pub(crate) async fn answer<P: Platform>(
     } else {
         response
     }
+}
+
+async fn ready<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
+    let needs = Needs {
+        configs: Some(&isolate.configs),
+        is_published: true,
+        has_kafka_proxy: matches!(kafka_proxy(platform), Ok(Some(_))),
+    };
+    let mut missing = isolate
+        .readiness
+        .missing(platform, &isolate.version, &needs)
+        .await;
+    if platform.get("ALLOWED_STREAMS").is_none() {
+        let why = "no stream may be read: list in ALLOWED_STREAMS those that may, or set it to *";
+        missing.insert("allowed_streams", why.to_owned());
+    }
+    readiness(request, platform, &missing)
 }
 
 fn other_method(request: &Request) -> Response {

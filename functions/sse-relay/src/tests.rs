@@ -164,6 +164,21 @@ fn a_stream_that_was_asked_for_just_before_it_was_published_opens() {
 }
 
 #[test]
+fn it_is_ready_where_streams_can_be_read() {
+    run(async {
+        for (allowed, status, missing) in [("*", 200, ""), ("", 503, "ALLOWED_STREAMS")] {
+            let (isolate, memory) = world(allowed).await;
+            let (response, _) = open(&isolate, &memory, "/sse-relay/readyz", &[]).await;
+            assert_eq!(response.status(), status);
+            let Body::Full(body) = response.into_body() else {
+                panic!("streams")
+            };
+            assert!(String::from_utf8(body.to_vec()).unwrap().contains(missing));
+        }
+    });
+}
+
+#[test]
 fn ndjson_is_for_those_who_accept_json() {
     run(async {
         let (isolate, memory) = world("*").await;

@@ -10,11 +10,11 @@ use std::rc::Rc;
 
 use eventstar_http_api::{
     Request, Response, common_headers, decode_segment, empty, error, info, json, method_not_allowed,
-    not_modified, query_value, route, unavailable, with_etag,
+    not_modified, query_value, readiness, route, unavailable, with_etag,
 };
 use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_ports::Platform;
-use eventstar_stores::{ConfigCache, Configs, VersionReader};
+use eventstar_stores::{ConfigCache, Configs, Needs, Readiness, VersionReader};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
@@ -30,6 +30,7 @@ const API_METHODS: &str = "GET,HEAD,POST";
 pub struct Isolate {
     configs: ConfigCache,
     version: VersionReader,
+    readiness: Readiness,
 }
 
 /// Answers a request.
@@ -49,9 +50,24 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
             Method::OPTIONS => preflight("GET,HEAD"),
             _ => method_not_allowed(&request, "GET,HEAD"),
         },
+        _ if routed.path.trim_end_matches('/') == "/readyz" => ready(isolate, &platform, &request).await,
         _ => info("stream-config", "Stream configuration.", routed.path, &request),
     };
     common_headers(response, "get,head")
+}
+
+async fn ready<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
+    let needs = Needs {
+        configs: Some(&isolate.configs),
+        is_published: true,
+        // It neither writes nor reads streams.
+        has_kafka_proxy: true,
+    };
+    let missing = isolate
+        .readiness
+        .missing(platform, &isolate.version, &needs)
+        .await;
+    readiness(request, platform, &missing)
 }
 
 /// Answers MediaWiki's API: the path is one for all actions, so that those of `schema` are answered here too.

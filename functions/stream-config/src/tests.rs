@@ -88,6 +88,22 @@ fn a_stream_that_was_asked_for_just_before_it_was_published_is_answered() {
 }
 
 #[test]
+fn it_is_ready_once_a_config_is_published() {
+    pollster::block_on(async {
+        let ready = async |memory: &Memory| get(&Rc::default(), memory, "/stream-config/readyz").await;
+        assert_eq!(
+            ready(&world().await).await,
+            (200, r#"{"status":"ok"}"#.to_owned())
+        );
+        let (status, body) = ready(&Memory::new()).await;
+        assert!(
+            status == 503 && body.contains(r#""stream_config":"no stream config"#),
+            "{body}"
+        );
+    });
+}
+
+#[test]
 fn the_old_config_is_kept_while_it_cannot_be_read() {
     pollster::block_on(async {
         let memory = world().await;

@@ -1,10 +1,12 @@
 //! Making answers.
 
+use std::collections::BTreeMap;
+
 use eventstar_ports::{Body, Diagnostics, Ids, Level};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH,
-    RETRY_AFTER,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    IF_NONE_MATCH, RETRY_AFTER,
 };
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
@@ -195,6 +197,25 @@ pub fn info(function: &str, description: &str, path: &str, request: &Request) ->
         }
         Some(response) => response,
     }
+}
+
+/// The answer of `/readyz`: 200, or 503 with what is missing, by name, and why.
+pub fn readiness(request: &Request, ids: &impl Ids, missing: &BTreeMap<&'static str, String>) -> Response {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return method_not_allowed(request, "GET,HEAD");
+    }
+    let mut response = if missing.is_empty() {
+        json(StatusCode::OK, &serde_json::json!({"status": "ok"}))
+    } else {
+        let body = serde_json::json!({"status": "unavailable", "missing": missing});
+        let mut response = json(StatusCode::SERVICE_UNAVAILABLE, &body);
+        let [random, ..] = ids.random();
+        retry_after(&mut response, random);
+        response
+    };
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
 }
 
 fn info_value(function: &str, description: &str, path: &str) -> Option<Response> {

@@ -38,6 +38,16 @@ impl VersionReader {
             before: self.begun.get().0,
         }
     }
+
+    /// The version, for which a read counts that began in the [`INTERVAL`] before `now`.
+    pub(crate) fn of_late(&self, now: Millis) -> VersionFromNow<'_> {
+        let (begun, began) = self.begun.get();
+        let is_recent = (began..began + INTERVAL).contains(&now);
+        VersionFromNow {
+            reader: self,
+            before: begun.saturating_sub(u64::from(is_recent)),
+        }
+    }
 }
 
 /// The registry's version, as it is read after a request came.

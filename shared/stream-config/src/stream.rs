@@ -160,6 +160,12 @@ fn header_fields(producers: Option<&Value>) -> Vec<(Vec<String>, String)> {
         .collect()
 }
 
+/// Whether a stream is written to Kafka, or read from there.
+pub(crate) fn is_in_kafka(settings: &Map<String, Value>) -> bool {
+    let kafka = Sink::Kafka.name();
+    sinks(settings).has(Sink::Kafka) || settings.get("read_from").is_some_and(|sink| sink == kafka)
+}
+
 /// `sinks` and `sink_policy`.
 fn sinks(settings: &Map<String, Value>) -> Sinks {
     let policy = settings.get("sink_policy").and_then(Value::as_str);

@@ -54,6 +54,36 @@ fn the_document_describes_what_is_answered_and_nothing_else() {
 }
 
 #[test]
+fn it_is_ready_where_it_can_take_events() {
+    run(async {
+        let ready = async |memory: &Memory| {
+            let isolate = Rc::new(Isolate::default());
+            let response = handle(&isolate, memory.clone(), bare("GET", "/intake/readyz")).await;
+            assert_eq!(response.headers()["cache-control"], "no-store");
+            let retry = response.headers().contains_key("retry-after");
+            let status = response.status().as_u16();
+            assert_eq!(retry, status == 503);
+            let Body::Full(body) = response.into_body() else {
+                panic!("streams")
+            };
+            (status, serde_json::from_slice::<Value>(&body).unwrap())
+        };
+        let (_, memory) = world().await;
+        assert_eq!(ready(&memory).await, (200, json!({"status": "ok"})));
+        memory.fail("kv", Fault::Before);
+        let missing = json!({"kv": "edge KV cannot be read"});
+        assert_eq!(
+            ready(&memory).await,
+            (503, json!({"status": "unavailable", "missing": missing}))
+        );
+        let (status, body) = ready(&Memory::new()).await;
+        assert_eq!(status, 503);
+        let why = body["missing"]["stream_config"].as_str().unwrap();
+        assert!(why.contains("no stream config is published"), "{why}");
+    });
+}
+
+#[test]
 fn prefixes_of_the_setting_lead_to_the_same_routes() {
     run(async {
         let (isolate, memory) = world().await;

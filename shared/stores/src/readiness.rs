@@ -1,0 +1,179 @@
+//! Whether a function has what its work takes, and what it lacks.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use eventstar_event::time::Millis;
+use eventstar_ports::{KeyValue, Level, Platform};
+
+use crate::{ConfigCache, VersionReader, keys};
+
+/// How long a look at the backends counts, in milliseconds. Anybody may ask whether a function is ready, and each look reads KV
+/// and the registry.
+const LIFE: Millis = 1_000;
+
+/// What is missing, by name: why, and how to mend it. Of backends it says no more than that: the log says the rest.
+pub type Missing = BTreeMap<&'static str, String>;
+
+/// What a function needs besides edge KV and the registry.
+pub struct Needs<'c> {
+    /// The stream config.
+    pub configs: Option<&'c ConfigCache>,
+    /// Whether there is nothing to do while no stream config is published.
+    pub is_published: bool,
+    /// Whether there is a Kafka proxy, for streams that are in Kafka.
+    pub has_kafka_proxy: bool,
+}
+
+/// What an isolate has found.
+#[derive(Debug, Default)]
+pub struct Readiness {
+    looked: Cell<Option<Millis>>,
+    missing: RefCell<Option<Missing>>,
+}
+
+impl Readiness {
+    /// What is missing: looked for once in [`LIFE`] for however many ask.
+    pub async fn missing<P: Platform>(
+        &self,
+        platform: &P,
+        version: &VersionReader,
+        needs: &Needs<'_>,
+    ) -> Missing {
+        let now = platform.now();
+        let is_recent = |looked: Millis| (looked..looked + LIFE).contains(&now);
+        if self.looked.get().is_some_and(is_recent)
+            && let Some(missing) = &*self.missing.borrow()
+        {
+            return missing.clone();
+        }
+        // Those that come meanwhile are answered with what was found last.
+        self.looked.set(Some(now));
+        let missing = look(platform, version, needs).await;
+        self.missing.replace(Some(missing.clone()));
+        missing
+    }
+}
+
+async fn look<P: Platform>(platform: &P, version: &VersionReader, needs: &Needs<'_>) -> Missing {
+    let mut missing = Missing::new();
+    if let Err(error) = platform.kv().get(keys::REPOSITORIES).await {
+        platform.log(Level::Warn, &format!("not ready: {error}"));
+        missing.insert("kv", "edge KV cannot be read".to_owned());
+    }
+    if version.of_late(platform.now()).get(platform).await.is_none() {
+        missing.insert(
+            "registry",
+            "the registry does not answer: is `delivery` deployed?".to_owned(),
+        );
+    }
+    let Some(configs) = needs.configs else {
+        return missing;
+    };
+    let configs = match configs.current(platform).await {
+        Ok(configs) => configs,
+        Err(error) => {
+            platform.log(Level::Warn, &format!("not ready: {error}"));
+            missing.insert("stream_config", "the stream config cannot be read".to_owned());
+            return missing;
+        }
+    };
+    if configs.version == 0 && needs.is_published {
+        let why = "no stream config is published: publish one with `eventstar stream publish`";
+        missing.insert("stream_config", why.to_owned());
+    }
+    if configs.streams.are_in_kafka() && !needs.has_kafka_proxy {
+        let why = "streams are in Kafka, but KAFKA_REST_URL is not set or cannot be used: set it";
+        missing.insert("kafka", why.to_owned());
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use eventstar_platform_memory::{Fault, Memory};
+    use eventstar_ports::{Registry, RegistryRequest};
+    use pollster::block_on as run;
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    async fn publish(memory: &Memory, config: &str) {
+        let request = RegistryRequest::PublishStreamConfig {
+            if_match: None,
+            config: RawValue::from_string(config.to_owned()).unwrap(),
+        };
+        memory.registry().ask(request).await.unwrap();
+    }
+
+    /// The names of what a new isolate misses.
+    async fn missing(memory: &Memory, is_published: bool, has_kafka_proxy: bool) -> Vec<&'static str> {
+        let configs = ConfigCache::default();
+        let needs = Needs {
+            configs: Some(&configs),
+            is_published,
+            has_kafka_proxy,
+        };
+        let version = VersionReader::default();
+        let missing = Readiness::default().missing(memory, &version, &needs).await;
+        missing.into_keys().collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        run(async {
+            let memory = Memory::new();
+            assert_eq!(missing(&memory, true, false).await, ["stream_config"]);
+            assert_eq!(missing(&memory, false, false).await, [""; 0]);
+            publish(&memory, r#"{"a":{}}"#).await;
+            assert_eq!(missing(&memory, true, false).await, [""; 0]);
+            for (port, names) in [("kv", &["kv"][..]), ("registry", &["registry"]), ("queue", &[])] {
+                memory.fail(port, Fault::Before);
+                assert_eq!(missing(&memory, true, false).await, names, "{port}");
+                memory.heal();
+            }
+            memory.fail("kv", Fault::Before);
+            memory.fail("registry", Fault::After);
+            assert_eq!(
+                missing(&memory, true, false).await,
+                ["kv", "registry", "stream_config"]
+            );
+            memory.heal();
+            for config in [
+                r#"{"a":{"sinks":["log","kafka"]}}"#,
+                r#"{"/^a/":{"sinks":["kafka"]}}"#,
+                r#"{"defaults":{"sinks":["kafka"]},"streams":{"a":{}}}"#,
+                r#"{"a":{"read_from":"kafka"}}"#,
+            ] {
+                publish(&memory, config).await;
+                assert_eq!(missing(&memory, true, false).await, ["kafka"], "{config}");
+                assert_eq!(missing(&memory, true, true).await, [""; 0], "{config}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_backends_are_looked_at_once_a_second() {
+        run(async {
+            let memory = Memory::new();
+            let (readiness, version) = (Readiness::default(), VersionReader::default());
+            let needs = Needs {
+                configs: None,
+                is_published: false,
+                has_kafka_proxy: false,
+            };
+            let calls = memory.calls();
+            for _ in 0..100 {
+                assert!(readiness.missing(&memory, &version, &needs).await.is_empty());
+            }
+            assert_eq!(memory.calls() - calls, 2, "one of KV and one of the registry");
+            memory.fail("registry", Fault::Before);
+            assert!(readiness.missing(&memory, &version, &needs).await.is_empty());
+            memory.advance(LIFE);
+            assert_eq!(readiness.missing(&memory, &version, &needs).await.len(), 1);
+            memory.heal();
+            memory.advance(LIFE);
+            assert!(readiness.missing(&memory, &version, &needs).await.is_empty());
+        });
+    }
+}
