@@ -234,7 +234,10 @@ mod tests {
         let (base_url, serving) = serve(&[REFUSED; TRIES]);
         let sample = first_event("{\"meta\":{\"stream\":\"page.view\"}}").unwrap();
         let error = travel(&base_url, "token", &[sample]).unwrap_err().to_string();
-        assert_eq!(error, "intake refused the example event:\n  page.view: 400 no");
+        assert_eq!(
+            error,
+            "intake refused the example event:\n  page.view: 400 Bad Request no"
+        );
         assert_eq!(serving.join().unwrap(), TRIES);
     }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::constraints::Constraints;
 use crate::merge;
 use crate::pattern::StreamPattern;
-use crate::stream::{self, Stream, is_in_kafka, strings};
+use crate::stream::{self, Stream, strings};
 
 /// Most lookups remembered; names that match a regex are the producers' choice, so the memory must be bounded.
 const MAX_REMEMBERED: usize = 4096;
@@ -25,12 +25,12 @@ pub struct ConfigError {
     pub message: String,
 }
 
-struct Entry {
+pub(crate) struct Entry {
     /// JSON pointer of its settings.
     pointer: String,
     key: String,
     pattern: Option<StreamPattern>,
-    settings: Map<String, Value>,
+    pub(crate) settings: Map<String, Value>,
 }
 
 impl Entry {
@@ -52,7 +52,7 @@ impl Entry {
 
 /// A stream config, checked, with defaults merged.
 pub struct StreamConfigs {
-    entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     exact: HashMap<String, usize>,
     /// Other names of streams (`stream_aliases`), and the streams' own.
     aliases: BTreeMap<String, String>,
@@ -139,13 +139,6 @@ impl StreamConfigs {
     /// The names (or regexes) of all streams, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.key.as_str())
-    }
-
-    /// Whether any stream is written to Kafka, or read from there.
-    #[must_use]
-    pub fn are_in_kafka(&self) -> bool {
-        let mut settings = self.entries.iter().map(|entry| &entry.settings);
-        settings.any(is_in_kafka)
     }
 
     /// The name of the stream that readers also know as `name` (EventStreams' `stream_aliases`); `name` itself when it is no

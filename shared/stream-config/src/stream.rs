@@ -7,6 +7,8 @@ use eventstar_event::SchemaUri;
 use eventstar_log::{LogName, Policy, Retention, Sink, Sinks};
 use serde_json::{Map, Value};
 
+use crate::StreamConfigs;
+
 /// What an answer of 201 waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Accept {
@@ -160,10 +162,16 @@ fn header_fields(producers: Option<&Value>) -> Vec<(Vec<String>, String)> {
         .collect()
 }
 
-/// Whether a stream is written to Kafka, or read from there.
-pub(crate) fn is_in_kafka(settings: &Map<String, Value>) -> bool {
-    let kafka = Sink::Kafka.name();
-    sinks(settings).has(Sink::Kafka) || settings.get("read_from").is_some_and(|sink| sink == kafka)
+impl StreamConfigs {
+    /// Whether any stream is written to Kafka, or read from there.
+    #[must_use]
+    pub fn are_in_kafka(&self) -> bool {
+        let kafka = Sink::Kafka.name();
+        let mut settings = self.entries.iter().map(|entry| &entry.settings);
+        settings.any(|settings| {
+            sinks(settings).has(Sink::Kafka) || settings.get("read_from").is_some_and(|sink| sink == kafka)
+        })
+    }
 }
 
 /// `sinks` and `sink_policy`.
@@ -406,7 +414,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::StreamConfigs;
 
     #[test]
     fn a_stream_names_its_sinks_and_when_its_events_are_delivered() {
