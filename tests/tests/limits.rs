@@ -20,12 +20,12 @@ fn by(address: &str) -> Request {
     Request::get(&PrivateStream::new("limits").live())
         .header("x-client-ip", &made_up)
         .header("x-forwarded-for", &made_up)
-        .header("x-forwarded-for", &told(address))
+        .header("x-forwarded-for", &entry(address))
         .header("x-forwarded-for", "unknown, 127.0.0.2:80")
 }
 
 /// The entry of a proxy that tells the port, too.
-fn told(address: &str) -> String {
+fn entry(address: &str) -> String {
     match address.contains(':') {
         true => format!("\"[{address}]:51234\""),
         false => format!("{address}:51234"),

@@ -11,16 +11,16 @@ use eventstar_tests::random::fresh_uuid;
 use eventstar_tests::{Instance, Request};
 use serde_json::json;
 
-/// How often each client tries.
+/// The pause of each client between two requests.
 const PACE: Duration = Duration::from_millis(10);
 
 /// Clients that post, at the same time, so that several instances of a function are at work.
 const CLIENTS: usize = 4;
 
-/// How often each client tries after the publish has answered.
+/// Requests of each client after the publish has answered.
 const AFTERWARDS: usize = 50;
 
-/// What clients see: how many refusals there were, and whether the publish has answered or one of them was accepted.
+/// The experience of all clients: the number of refusals, and that the publish has answered or one of them was accepted.
 #[derive(Default)]
 struct Seen {
     refused: AtomicUsize,

@@ -13,7 +13,7 @@ use crate::tokens;
 /// An event accepted by the queue is written with the next batch, seconds later.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often the samples are sent on their way, and how long after a failure.
+/// The samples are sent on their way at most this often, with a pause after each failure.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_again_and_again_is_told() {
+    fn a_refusal_of_every_try_is_an_error() {
         let (base_url, serving) = serve(&[REFUSED; TRIES]);
         let sample = first_event("{\"meta\":{\"stream\":\"page.view\"}}").unwrap();
         let error = travel(&base_url, "token", &[sample]).unwrap_err().to_string();

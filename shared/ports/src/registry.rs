@@ -84,16 +84,16 @@ pub enum RegistryRequest {
     },
     /// The stream config's versions, newest first, at most 100.
     StreamConfigHistory,
-    /// How far publishing has come: cheap to ask.
+    /// The count of all that was published, which is cheap to ask for.
     Version,
     /// Write again to KV what a failure left unwritten.
     Flush,
 }
 
-/// How far publishing has come.
+/// The count of all that was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryVersion {
-    /// How often schemas were published; it only grows.
+    /// The number of times that schemas were published; it only grows.
     pub schemas: u64,
     /// The version of the stream config: 0 while none is published.
     pub stream_config: u64,
@@ -150,7 +150,7 @@ pub enum Published {
     Config(Option<StoredConfig>),
     /// The history.
     History(Vec<StoredConfig>),
-    /// How far publishing has come.
+    /// The count of all that was published.
     Version(RegistryVersion),
     /// How many KV writes are still owed.
     Flushed {

@@ -21,7 +21,7 @@ const DEFAULT_TTL: Millis = 30_000;
 /// Longest life of a config: a day.
 pub(crate) const MAX_TTL: Millis = 86_400_000;
 
-/// How often a config is at most read again because a stream was not in it, in milliseconds, while the registry does not say
+/// The age of a config, in milliseconds, at which it is read again because a stream is not in it, while the registry does not say
 /// whether there is a newer one.
 const MISS_TTL: Millis = 1_000;
 

@@ -1,4 +1,4 @@
-//! Whether a function has what its work takes, and what it lacks.
+//! Readiness: a function has all that its work takes, or says what it lacks.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,24 +8,24 @@ use eventstar_ports::{KeyValue, Level, Platform};
 
 use crate::{ConfigCache, VersionReader, keys};
 
-/// How long a look at the backends counts, in milliseconds. Anybody may ask whether a function is ready, and each look reads KV
-/// and the registry.
+/// The time that a look at the backends counts, in milliseconds. Anybody may ask whether a function is ready, and each look reads
+/// KV and the registry.
 const LIFE: Millis = 1_000;
 
-/// What is missing, by name: why, and how to mend it. Of backends it says no more than that: the log says the rest.
+/// The names of all that is missing, each with the reason and the remedy. The errors of backends are in the log alone.
 pub type Missing = BTreeMap<&'static str, String>;
 
-/// What a function needs besides edge KV and the registry.
+/// The needs of a function, besides edge KV and the registry.
 pub struct Needs<'c> {
     /// The stream config.
     pub configs: Option<&'c ConfigCache>,
-    /// Whether there is nothing to do while no stream config is published.
+    /// The function can do nothing while no stream config is published.
     pub is_published: bool,
-    /// Whether there is a Kafka proxy, for streams that are in Kafka.
+    /// There is a Kafka proxy, for streams that are in Kafka.
     pub has_kafka_proxy: bool,
 }
 
-/// What an isolate has found.
+/// The result of the last look of an isolate.
 #[derive(Debug, Default)]
 pub struct Readiness {
     looked: Cell<Option<Millis>>,
@@ -33,7 +33,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// What is missing: looked for once in [`LIFE`] for however many ask.
+    /// Looks for what is missing, once in [`LIFE`] for however many ask.
     pub async fn missing<P: Platform>(
         &self,
         platform: &P,
@@ -61,7 +61,7 @@ async fn look<P: Platform>(platform: &P, version: &VersionReader, needs: &Needs<
         platform.log(Level::Warn, &format!("not ready: {error}"));
         missing.insert("kv", "edge KV cannot be read".to_owned());
     }
-    if version.of_late(platform.now()).get(platform).await.is_none() {
+    if version.recent(platform.now()).get(platform).await.is_none() {
         missing.insert(
             "registry",
             "the registry does not answer: is `delivery` deployed?".to_owned(),

@@ -1,5 +1,5 @@
-//! How far publishing has come, read so that what was unknown a moment ago is asked again only where something was published
-//! since.
+//! The registry's version, read so that a schema or stream that was unknown a moment ago is looked for again only where something
+//! was published since.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use eventstar_ports::{
     Level, Platform, Published, Registry, RegistryError, RegistryRequest, RegistryVersion,
 };
 
-/// How long after the beginning of a read the next one of an isolate may begin, in milliseconds. Names that nobody has
-/// published are free to ask for, so this is all that strangers can have asked of the one registry.
+/// The time between the beginnings of two reads of an isolate, in milliseconds. Anybody may ask for names that nobody has
+/// published, and there is one registry.
 const INTERVAL: Millis = 1_000;
 
-/// How often to see whether the read of another request is over, in milliseconds.
+/// The time between two looks at the read of another request that is under way, in milliseconds.
 const WAIT: Millis = 20;
 
 /// Most requests of an isolate that wait for a read: those of a client that posts every 10 ms for [`INTERVAL`], and some more.
 /// Each holds its body meanwhile.
 const MAX_WAITING: usize = 128;
 
-/// What an isolate has read of the registry's version.
+/// The reads of the registry's version by one isolate.
 #[derive(Debug, Default)]
 pub struct VersionReader {
     /// The number of the last read that was begun, and when that was.
@@ -40,7 +40,7 @@ impl VersionReader {
     }
 
     /// The version, for which a read counts that began in the [`INTERVAL`] before `now`.
-    pub(crate) fn of_late(&self, now: Millis) -> VersionFromNow<'_> {
+    pub(crate) fn recent(&self, now: Millis) -> VersionFromNow<'_> {
         let (begun, began) = self.begun.get();
         let is_recent = (began..began + INTERVAL).contains(&now);
         VersionFromNow {
@@ -59,7 +59,7 @@ pub struct VersionFromNow<'r> {
 }
 
 impl VersionFromNow<'_> {
-    /// What was known before the request; for what is asked of the registry from now on.
+    /// The version that was read last, perhaps before the request. A lookup that begins now finds at least what it counts.
     pub(crate) fn known(&self) -> Option<RegistryVersion> {
         self.reader.ended.get().1
     }

@@ -163,7 +163,7 @@ fn header_fields(producers: Option<&Value>) -> Vec<(Vec<String>, String)> {
 }
 
 impl StreamConfigs {
-    /// Whether any stream is written to Kafka, or read from there.
+    /// True where any stream is written to Kafka, or read from there.
     #[must_use]
     pub fn are_in_kafka(&self) -> bool {
         let kafka = Sink::Kafka.name();

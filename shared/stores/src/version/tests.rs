@@ -100,13 +100,13 @@ fn a_read_that_began_before_a_request_does_not_count_for_it() {
 }
 
 #[test]
-fn a_read_of_late_counts_for_who_takes_it() {
+fn a_recent_read_counts_for_who_takes_it() {
     run(async {
         let memory = Memory::new();
         let reader = VersionReader::default();
         let calls = memory.calls();
         for (expected, later) in [(1, 0), (1, INTERVAL - 1), (1, 1), (2, 0)] {
-            assert_eq!(reader.of_late(memory.now()).get(&memory).await, version(0, 0));
+            assert_eq!(reader.recent(memory.now()).get(&memory).await, version(0, 0));
             assert_eq!(memory.calls() - calls, expected);
             memory.advance(later);
         }
