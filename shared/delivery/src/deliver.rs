@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventstar_event::Envelope;
 use eventstar_log::{LogName, Policy, Retention, Sink};
-use eventstar_ports::{Level, Platform, PortError};
+use eventstar_ports::{Level, Platform, PortError, backoff};
 use futures_util::future::join_all;
 
 use crate::QueueMessage;
@@ -41,16 +41,10 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// Bytes of events of one log that are written together: some of them more and a chunk of the log would be full.
 const MAX_TOGETHER: usize = 900_000;
 
-/// How long a message waits after its delivery failed for the `attempts`th time: twice as long each time, less a random part
-/// of up to a half, so that what failed together does not come back together.
+/// How long a message waits after its delivery failed for the `attempts`th time.
 #[must_use]
 pub fn retry_after(attempts: u64, random: [u8; 16]) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1))
-        .unwrap_or(u32::MAX)
-        .min(16);
-    let longest = (FIRST_RETRY * 2_u32.pow(doublings)).min(LONGEST_RETRY);
-    let [one, two, ..] = random;
-    longest - (longest / 2) * u32::from(u16::from_be_bytes([one, two])) / u32::from(u16::MAX)
+    backoff(FIRST_RETRY, LONGEST_RETRY, attempts, random)
 }
 
 /// Gives each message's events to their sinks. A second delivery is harmless to the log, by delivery ids, and at Kafka leaves

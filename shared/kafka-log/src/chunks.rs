@@ -26,11 +26,21 @@ pub(crate) struct Chunks {
 }
 
 /// The events of `records`, which are in order, from the offset `next` on. Offsets without an event are a chunk without lines:
-/// in Kafka, the marks of transactions and what compaction removed have offsets, too.
-pub(crate) fn chunks(log: &LogName, next: u64, records: &[Consumed], now: Millis) -> Chunks {
+/// in Kafka, the marks of transactions and what compaction removed have offsets, too. Those in `repeated`, which is in order,
+/// are left out likewise.
+pub(crate) fn chunks(
+    log: &LogName,
+    next: u64,
+    records: &[Consumed],
+    repeated: &[u64],
+    now: Millis,
+) -> Chunks {
     let mut read = Chunks::default();
     let mut run = Run::at(next);
-    for record in records.iter().filter(|record| record.offset >= next) {
+    for record in records {
+        if record.offset < next || repeated.binary_search(&record.offset).is_ok() {
+            continue;
+        }
         let Some(envelope) = record.envelope(partition(log), now) else {
             read.passed_over += 1;
             continue;
@@ -154,7 +164,7 @@ mod tests {
             record(4, 9, "{\"n\":4}"),
             record(5, 7, "{\"n\":5}"),
         ];
-        let read = chunks(&log(), 4, &records, 0);
+        let read = chunks(&log(), 4, &records, &[], 0);
         assert_eq!(shape(&read), [(4, 2, 9, 9, 2)]);
         let events = read.chunks[0].events().unwrap();
         let events: Vec<_> = events
@@ -173,7 +183,7 @@ mod tests {
             record(20, 9, "{}"),
             record(22, 9, "[]"),
         ];
-        let read = chunks(&log(), 4, &records, 0);
+        let read = chunks(&log(), 4, &records, &[], 0);
         assert_eq!(
             shape(&read),
             [
@@ -190,7 +200,17 @@ mod tests {
         for pair in read.chunks.windows(2) {
             assert_eq!(pair[0].next(), pair[1].base);
         }
-        assert_eq!(chunks(&log(), 4, &[], 0), Chunks::default());
+        assert_eq!(chunks(&log(), 4, &[], &[], 0), Chunks::default());
+    }
+
+    #[test]
+    fn repeated_records_leave_their_offsets_and_nothing_else() {
+        let records = [record(0, 1, "{}"), record(1, 2, "{}"), record(2, 3, "no event")];
+        let read = chunks(&log(), 0, &records, &[1, 2], 0);
+        assert_eq!(shape(&read), [(0, 1, 1, 1, 1), (1, 2, 1, 1, 0)]);
+        assert_eq!(read.passed_over, 0);
+        let all = chunks(&log(), 0, &records, &[0, 1, 2], 0);
+        assert_eq!(shape(&all), [(0, 3, 0, 0, 0)]);
     }
 
     #[test]
@@ -204,7 +224,7 @@ mod tests {
             record(3, 4, &huge),
             record(4, 5, "{}"),
         ];
-        let read = chunks(&log(), 0, &records, 0);
+        let read = chunks(&log(), 0, &records, &[], 0);
         assert_eq!(
             shape(&read),
             [(0, 2, 1, 2, 2), (2, 1, 3, 3, 1), (3, 1, 4, 4, 1), (4, 1, 5, 5, 1)]

@@ -9,6 +9,7 @@ use eventstar_kafka_rest::{
 };
 use eventstar_log::LogName;
 use eventstar_ports::{HttpClient, HttpLimits, PortError, PortErrorKind};
+use eventstar_stores::ReadFailure;
 use http::{Request, Response, StatusCode};
 
 use crate::chunks::partition;
@@ -33,23 +34,6 @@ const MAX_POLL_BYTES: usize = 16 * 1024 * 1024;
 /// Answers that may disagree about what comes next.
 const MAX_DISAGREEMENTS: u32 = 5;
 
-/// What was asked for and not done.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) error: PortError,
-    /// How long the proxy wants to be left alone.
-    pub(crate) retry_after: Option<Duration>,
-}
-
-impl From<PortError> for Failure {
-    fn from(error: PortError) -> Self {
-        Self {
-            error,
-            retry_after: None,
-        }
-    }
-}
-
 /// An instance that reads one partition. It is deleted when it is dropped, in the background.
 pub(crate) struct Instance<H: HttpClient + Clone + 'static, T: Host> {
     link: Link<H, T>,
@@ -63,7 +47,7 @@ pub(crate) struct Instance<H: HttpClient + Clone + 'static, T: Host> {
 
 impl<H: HttpClient + Clone + 'static, T: Host> Instance<H, T> {
     /// A new instance that reads `log` from `next` on.
-    pub(crate) async fn create(link: &Link<H, T>, log: &LogName, next: u64) -> Result<Self, Failure> {
+    pub(crate) async fn create(link: &Link<H, T>, log: &LogName, next: u64) -> Result<Self, ReadFailure> {
         let group = format!("eventstar-relay-{:032x}", u128::from_be_bytes(link.host.random()));
         let request = link.proxy.create_consumer(&group, &group, LONGEST_POLL);
         let answer = link.ask(log, request).await?;
@@ -87,7 +71,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Instance<H, T> {
     }
 
     /// Has the instance read on at `next`: where the dialect lets it, the same, else a new one.
-    pub(crate) async fn place(mut self, next: u64) -> Result<Self, Failure> {
+    pub(crate) async fn place(mut self, next: u64) -> Result<Self, ReadFailure> {
         match self.link.proxy.dialect() {
             Dialect::Strimzi => match self.seek(next).await {
                 Ok(()) => Ok(self),
@@ -103,7 +87,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Instance<H, T> {
     ///
     /// A server in between may ask the proxy twice, and what the first answer had is lost. So records that do not begin with
     /// the one that was to come are asked for again, until two answers in a row agree.
-    pub(crate) async fn read(mut self, wait: Duration) -> Result<(Self, Vec<Consumed>), Failure> {
+    pub(crate) async fn read(mut self, wait: Duration) -> Result<(Self, Vec<Consumed>), ReadFailure> {
         let mut agreed = self.next;
         for _ in 0..MAX_DISAGREEMENTS {
             let records = self.poll(wait).await?;
@@ -128,7 +112,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Instance<H, T> {
     }
 
     /// Polls, wherever it is.
-    pub(crate) async fn poll(&mut self, wait: Duration) -> Result<Vec<Consumed>, Failure> {
+    pub(crate) async fn poll(&mut self, wait: Duration) -> Result<Vec<Consumed>, ReadFailure> {
         loop {
             let wait = wait.min(LONGEST_POLL);
             let request = self.link.proxy.poll(&self.consumer, wait, self.max_bytes);
@@ -150,7 +134,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Instance<H, T> {
         }
     }
 
-    async fn seek(&mut self, next: u64) -> Result<(), Failure> {
+    async fn seek(&mut self, next: u64) -> Result<(), ReadFailure> {
         let seek = Seek::Offset(next);
         let request = self.link.proxy.seek(&self.consumer, partition(&self.log), seek);
         self.tell(request).await?;
@@ -160,7 +144,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Instance<H, T> {
 
     /// Has a new instance read on at the first record of `time` or later; false where the dialect cannot do that, or there is
     /// no such record.
-    pub(crate) async fn seek_time(&mut self, time: Millis) -> Result<bool, Failure> {
+    pub(crate) async fn seek_time(&mut self, time: Millis) -> Result<bool, ReadFailure> {
         let link = &self.link;
         let Some(request) = link.proxy.seek_time(&self.consumer, partition(&self.log), time) else {
             return Ok(false);
@@ -173,12 +157,12 @@ impl<H: HttpClient + Clone + 'static, T: Host> Instance<H, T> {
         Ok(true)
     }
 
-    async fn tell(&mut self, request: Request<Bytes>) -> Result<(), Failure> {
+    async fn tell(&mut self, request: Request<Bytes>) -> Result<(), ReadFailure> {
         let answer = self.link.ask(&self.log, request).await?;
         done(&answer).map_err(|error| self.fail(error, &answer))
     }
 
-    fn fail(&mut self, error: ConsumerError, answer: &Response<Bytes>) -> Failure {
+    fn fail(&mut self, error: ConsumerError, answer: &Response<Bytes>) -> ReadFailure {
         self.is_forgotten = matches!(error, ConsumerError::Forgotten(_));
         failed(&self.log, error, answer)
     }
@@ -200,7 +184,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Drop for Instance<H, T> {
 
 impl<H: HttpClient + Clone + 'static, T: Host> Link<H, T> {
     /// The offsets of a log; `None` where there is no such topic or partition yet.
-    pub(crate) async fn offsets(&self, log: &LogName) -> Result<Option<Offsets>, Failure> {
+    pub(crate) async fn offsets(&self, log: &LogName) -> Result<Option<Offsets>, ReadFailure> {
         let answer = self.ask(log, self.proxy.offsets(partition(log))).await?;
         match offsets_read(&answer) {
             Ok(offsets) => Ok(Some(offsets)),
@@ -209,7 +193,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Link<H, T> {
         }
     }
 
-    async fn ask(&self, log: &LogName, request: Request<Bytes>) -> Result<Response<Bytes>, Failure> {
+    async fn ask(&self, log: &LogName, request: Request<Bytes>) -> Result<Response<Bytes>, ReadFailure> {
         let answer = self.http.send(request, LIMITS).await;
         answer.map_err(|error| in_log(log, error).into())
     }
@@ -224,7 +208,7 @@ fn in_log(log: &LogName, error: PortError) -> PortError {
     PortError::new(error.kind, "log", format!("{log} in Kafka: {}", error.detail))
 }
 
-fn failed(log: &LogName, error: ConsumerError, answer: &Response<Bytes>) -> Failure {
+fn failed(log: &LogName, error: ConsumerError, answer: &Response<Bytes>) -> ReadFailure {
     use ConsumerError::{Conflict, Forgotten, Malformed, Missing, Refused, TooLarge, Unavailable};
     let (kind, detail) = match error {
         Forgotten(why) | Conflict(why) | Unavailable(why) => (PortErrorKind::Unavailable, why),
@@ -237,7 +221,7 @@ fn failed(log: &LogName, error: ConsumerError, answer: &Response<Bytes>) -> Fail
         ),
         Missing(why) | Refused(why) | Malformed(why) => (PortErrorKind::Rejected, why),
     };
-    Failure {
+    ReadFailure {
         error: in_log(log, PortError::new(kind, "log", detail)),
         retry_after: retry_after(answer),
     }

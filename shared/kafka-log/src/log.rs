@@ -1,30 +1,35 @@
 //! Reading.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use eventstar_kafka_rest::Proxy;
 use eventstar_log::{Chunk, Frame, LogName, Start};
+use eventstar_metrics::Counters;
 use eventstar_ports::{HttpClient, Level, PortError};
-use eventstar_stores::PolledLog;
-use futures_util::Stream;
+use eventstar_stores::{PolledLog, ReadFailure};
 
 use crate::chunks::chunks;
 use crate::consumers::Consumers;
-use crate::instance::{Failure, Instance};
-use crate::{Host, Link, follow, open};
+use crate::instance::Instance;
+use crate::seen::Seen;
+use crate::{Host, Link, open};
 
-/// How long a proxy is left alone that has nothing.
+/// How long a poll waits. Who looks waits for a moment, so that the others do not wait long.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// How long a proxy is left alone that answers polls at once, with nothing.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a follower looks for all.
-const SHORT_WAIT: Duration = Duration::from_millis(100);
-
-/// The topic-partitions behind a proxy. Clones share their consumer instances, one for each place that is read at: with
-/// [`follow_by_polling`](eventstar_stores::follow_by_polling), followers of one instance of a function read as one.
-pub struct KafkaLog<H: HttpClient + Clone + 'static, T: Host> {
-    pub(crate) link: Link<H, T>,
+/// The topic-partitions behind a proxy. Clones share their consumer instances, one for each place that is read at, and know which
+/// events they have read: with [`follow_by_polling`](eventstar_stores::follow_by_polling), followers of one instance of a
+/// function read as one.
+pub(crate) struct KafkaLog<H: HttpClient + Clone + 'static, T: Host> {
+    link: Link<H, T>,
     consumers: Rc<Consumers<H, T>>,
+    seen: Rc<RefCell<Seen>>,
+    counters: Rc<Counters>,
 }
 
 impl<H: HttpClient + Clone + 'static, T: Host> Clone for KafkaLog<H, T> {
@@ -32,66 +37,14 @@ impl<H: HttpClient + Clone + 'static, T: Host> Clone for KafkaLog<H, T> {
         Self {
             link: self.link.clone(),
             consumers: Rc::clone(&self.consumers),
+            seen: Rc::clone(&self.seen),
+            counters: Rc::clone(&self.counters),
         }
     }
 }
 
-/// For followers that share what they have read: who looks waits for a moment, so that the others do not wait long.
 impl<H: HttpClient + Clone + 'static, T: Host> PolledLog for KafkaLog<H, T> {
-    async fn open(&self, log: &LogName, start: Start) -> Result<Frame, PortError> {
-        self.open(log, start).await
-    }
-
-    async fn read(&self, log: &LogName, next: u64) -> Result<Vec<Chunk>, PortError> {
-        self.read(log, next, SHORT_WAIT).await
-    }
-}
-
-impl<H: HttpClient + Clone + 'static, T: Host> KafkaLog<H, T> {
-    /// The logs behind `proxy`.
-    pub fn new(proxy: Rc<Proxy>, http: H, host: T) -> Self {
-        Self {
-            link: Link { proxy, http, host },
-            consumers: Rc::default(),
-        }
-    }
-
-    /// The frames of one follower of `log` (whose epoch says nothing here) from `start` on. It polls with a consumer instance
-    /// of its own, which is deleted when the stream is dropped, if the host still does what is left for the background;
-    /// else the proxy forgets it by itself. What fails is tried again for about a minute, then the stream ends with the
-    /// error.
-    pub fn follow(
-        &self,
-        log: &LogName,
-        start: Start,
-    ) -> impl Stream<Item = Result<Frame, PortError>> + 'static + use<H, T> {
-        let own = Self {
-            link: self.link.clone(),
-            consumers: Rc::default(),
-        };
-        follow::frames(own, log.clone(), start)
-    }
-
-    /// Resolves where a reader starts: a [`Frame::Opened`], as the stream log has it.
-    ///
-    /// # Errors
-    /// What the proxy or the way to it say.
-    pub async fn open(&self, log: &LogName, start: Start) -> Result<Frame, PortError> {
-        self.try_open(log, start).await.map_err(|failure| failure.error)
-    }
-
-    /// What comes from the offset `next` on; nothing when nothing came within `wait`, which is at most ten seconds. Where
-    /// the first chunk does not begin at `next`, retention has dropped what came before.
-    ///
-    /// # Errors
-    /// What the proxy or the way to it say.
-    pub async fn read(&self, log: &LogName, next: u64, wait: Duration) -> Result<Vec<Chunk>, PortError> {
-        self.try_read(log, next, wait)
-            .await
-            .map_err(|failure| failure.error)
-    }
-
-    pub(crate) async fn try_open(&self, log: &LogName, start: Start) -> Result<Frame, Failure> {
+    async fn open(&self, log: &LogName, start: Start) -> Result<Frame, ReadFailure> {
         let (frame, instance) = open::open(&self.link, log, start).await?;
         if let Some(instance) = instance {
             self.consumers.put(instance, &self.link.host);
@@ -99,25 +52,21 @@ impl<H: HttpClient + Clone + 'static, T: Host> KafkaLog<H, T> {
         Ok(frame)
     }
 
-    pub(crate) async fn try_read(
-        &self,
-        log: &LogName,
-        next: u64,
-        wait: Duration,
-    ) -> Result<Vec<Chunk>, Failure> {
+    /// Where the first chunk does not begin at `next`, retention has dropped what came before.
+    async fn read(&self, log: &LogName, next: u64) -> Result<Vec<Chunk>, ReadFailure> {
         let instance = match self.consumers.take(log, next) {
             Some(instance) => instance,
             None => match self.place(log, next).await? {
                 Some(instance) => instance,
                 // The topic comes with its first event.
                 None => {
-                    self.link.host.sleep(wait).await;
+                    self.link.host.sleep(WAIT).await;
                     return Ok(Vec::new());
                 }
             },
         };
         let began = self.link.host.now();
-        let (instance, records) = instance.read(wait).await?;
+        let (instance, records) = instance.read(WAIT).await?;
         let earliest = match records.first() {
             Some(first) if first.offset > next => {
                 self.link.offsets(log).await?.map(|offsets| offsets.beginning)
@@ -125,26 +74,44 @@ impl<H: HttpClient + Clone + 'static, T: Host> KafkaLog<H, T> {
             _ => None,
         };
         let from = next.max(earliest.unwrap_or_default());
-        let read = chunks(log, from, &records, self.link.host.now());
+        let now = self.link.host.now();
+        let repeated = self.seen.borrow_mut().repeated(log, from, &records, now);
+        let read = chunks(log, from, &records, &repeated, now);
         self.consumers.put(instance, &self.link.host);
-        if records.is_empty() {
-            // A proxy that does not wait must not be asked all the time.
-            let waited = Duration::from_millis(self.link.host.now().saturating_sub(began));
-            let rest = wait.saturating_sub(waited).min(LEAST_PAUSE);
-            self.link.host.sleep(rest).await;
+        if records.is_empty() && Duration::from_millis(now.saturating_sub(began)) < WAIT {
+            self.link.host.sleep(LEAST_PAUSE).await;
         }
-        if read.passed_over > 0 {
+        self.tell(log, next, read.passed_over, repeated.len());
+        Ok(read.chunks)
+    }
+}
+
+impl<H: HttpClient + Clone + 'static, T: Host> KafkaLog<H, T> {
+    /// The logs behind `proxy`.
+    pub(crate) fn new(proxy: Rc<Proxy>, http: H, host: T, counters: Rc<Counters>) -> Self {
+        Self {
+            link: Link { proxy, http, host },
+            consumers: Rc::default(),
+            seen: Rc::default(),
+            counters,
+        }
+    }
+
+    fn tell(&self, log: &LogName, next: u64, passed_over: usize, repeated: usize) {
+        if passed_over > 0 {
             let message = format!(
-                "{} records of {log} in Kafka from {next} on are no JSON objects and are passed over",
-                read.passed_over
+                "{passed_over} records of {log} in Kafka from {next} on are no JSON objects and are passed over"
             );
             self.link.host.log(Level::Warn, &message);
         }
-        Ok(read.chunks)
+        let topic = [("topic", log.topic.as_str())];
+        let count = u64::try_from(repeated).unwrap_or(u64::MAX);
+        self.counters
+            .add("eventstar_relay_repeated_records_total", &topic, count);
     }
 
     /// A new instance at `next`, or where the log begins, if that is later; `None` where there is no such log.
-    async fn place(&self, log: &LogName, next: u64) -> Result<Option<Instance<H, T>>, Failure> {
+    async fn place(&self, log: &LogName, next: u64) -> Result<Option<Instance<H, T>>, ReadFailure> {
         let Some(offsets) = self.link.offsets(log).await? else {
             return Ok(None);
         };

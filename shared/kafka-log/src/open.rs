@@ -6,9 +6,10 @@ use eventstar_event::time::Millis;
 use eventstar_kafka_rest::{Consumed, Offsets};
 use eventstar_log::{Frame, Gap, GapReason, LogName, Start};
 use eventstar_ports::{HttpClient, PortError};
+use eventstar_stores::ReadFailure;
 
 use crate::chunks::partition;
-use crate::instance::{Failure, Instance};
+use crate::instance::Instance;
 use crate::{Host, Link};
 
 /// How long a poll waits for a record that must be there.
@@ -47,7 +48,7 @@ pub(crate) async fn open<H: HttpClient + Clone + 'static, T: Host>(
     link: &Link<H, T>,
     log: &LogName,
     asked: Start,
-) -> Result<(Frame, Option<Instance<H, T>>), Failure> {
+) -> Result<(Frame, Option<Instance<H, T>>), ReadFailure> {
     // A log that is not there yet is an empty one.
     let offsets = link.offsets(log).await?;
     let Some(Offsets { beginning, end }) = offsets.filter(|offsets| offsets.beginning < offsets.end) else {
@@ -127,7 +128,7 @@ struct Look<'l, H: HttpClient + Clone + 'static, T: Host> {
 
 impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
     /// The last event, unless it is far ahead of the end.
-    async fn last(&mut self) -> Result<Option<Seen>, Failure> {
+    async fn last(&mut self) -> Result<Option<Seen>, ReadFailure> {
         let Offsets { beginning, end } = self.offsets;
         let mut from = beginning.max(end.saturating_sub(LAST));
         let mut last = None;
@@ -141,7 +142,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
     }
 
     /// The offset a reader starts at; `last` is the last event.
-    async fn resolve(&mut self, asked: Start, last: Option<Seen>) -> Result<(u64, Option<Gap>), Failure> {
+    async fn resolve(&mut self, asked: Start, last: Option<Seen>) -> Result<(u64, Option<Gap>), ReadFailure> {
         let beginning = self.offsets.beginning;
         Ok(match asked {
             Start::Latest => (self.head, None),
@@ -173,7 +174,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
 
     /// Whether a reader of this log can have been told to go on at `offset` and `timestamp`: the event before is older than
     /// that, and the event there not much older.
-    async fn is_own(&mut self, offset: u64, timestamp: Millis) -> Result<bool, Failure> {
+    async fn is_own(&mut self, offset: u64, timestamp: Millis) -> Result<bool, ReadFailure> {
         let Offsets { beginning, end } = self.offsets;
         if offset > end {
             return Ok(false);
@@ -196,7 +197,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
         time: Millis,
         first: Option<Seen>,
         last: Option<Seen>,
-    ) -> Result<At, Failure> {
+    ) -> Result<At, ReadFailure> {
         let mut found = At {
             offset: self.head,
             timestamp: None,
@@ -248,12 +249,12 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
         Ok(found)
     }
 
-    async fn first(&mut self) -> Result<Option<Seen>, Failure> {
+    async fn first(&mut self) -> Result<Option<Seen>, ReadFailure> {
         Ok(self.events_from(self.offsets.beginning).await?.first().copied())
     }
 
     /// The first event of `time` or later by Kafka's own index, where the dialect can ask it.
-    async fn by_index(&mut self, time: Millis) -> Result<Option<Seen>, Failure> {
+    async fn by_index(&mut self, time: Millis) -> Result<Option<Seen>, ReadFailure> {
         let mut instance = self.at(self.offsets.beginning).await?;
         if !instance.seek_time(time).await? {
             self.instance = Some(instance);
@@ -265,7 +266,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
     }
 
     /// The events from `offset` on that come with one poll, of those that were there when this began.
-    async fn events_from(&mut self, offset: u64) -> Result<Vec<Seen>, Failure> {
+    async fn events_from(&mut self, offset: u64) -> Result<Vec<Seen>, ReadFailure> {
         let is_last = offset.saturating_add(LAST) >= self.offsets.end;
         let wait = if is_last { WAIT_FOR_LAST } else { WAIT };
         let is_there = self
@@ -305,7 +306,7 @@ impl<H: HttpClient + Clone + 'static, T: Host> Look<'_, H, T> {
     }
 
     /// An instance that reads on at `offset`.
-    async fn at(&mut self, offset: u64) -> Result<Instance<H, T>, Failure> {
+    async fn at(&mut self, offset: u64) -> Result<Instance<H, T>, ReadFailure> {
         match self.instance.take() {
             Some(instance) if instance.next == offset => Ok(instance),
             // One that waits for what comes after the end would wait there for half a second more.

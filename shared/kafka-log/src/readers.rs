@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use eventstar_delivery::required_kafka_proxy;
 use eventstar_log::{Frame, LogName, Start};
+use eventstar_metrics::Counters;
 use eventstar_ports::{Body, Level, Platform, PortError};
 use eventstar_stores::object_api::parse_follow;
 use eventstar_stores::{Tails, follow_by_polling};
@@ -14,7 +15,7 @@ use futures_util::future::ready;
 use futures_util::stream::{LocalBoxStream, StreamExt as _, once};
 use http::{Request, Response};
 
-use crate::KafkaLog;
+use crate::log::KafkaLog;
 
 /// How often the followers look, together.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -22,6 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// The readers of one instance of a function, or of one object: they read each topic-partition as one would.
 pub struct KafkaReaders<P: Platform<Http: Clone>> {
     tails: Rc<Tails>,
+    counters: Rc<Counters>,
     /// Once it was needed.
     log: RefCell<Option<KafkaLog<P::Http, P>>>,
 }
@@ -30,14 +32,15 @@ impl<P: Platform<Http: Clone>> Default for KafkaReaders<P> {
     fn default() -> Self {
         Self {
             tails: Rc::default(),
+            counters: Rc::default(),
             log: RefCell::default(),
         }
     }
 }
 
 impl<P: Platform<Http: Clone>> KafkaReaders<P> {
-    /// The frames of one follower of `name`, as a follower of the stream log gets them. `platform` reads for all
-    /// of them: it must not belong to one request.
+    /// The frames of one follower of `name` (whose epoch says nothing here), as a follower of the stream log gets them. `platform`
+    /// reads for all of them: it must not belong to one request.
     pub fn follow(
         &self,
         platform: &P,
@@ -47,7 +50,12 @@ impl<P: Platform<Http: Clone>> KafkaReaders<P> {
         match self.log(platform) {
             Ok(log) => {
                 let tails = Rc::clone(&self.tails);
-                follow_by_polling(log, name.clone(), start, tails, platform.clone(), INTERVAL).boxed_local()
+                let (counters, host) = (Rc::clone(&self.counters), platform.clone());
+                follow_by_polling(log, name.clone(), start, tails, platform.clone(), INTERVAL)
+                    .inspect(move |_| {
+                        counters.flush_soon(&host);
+                    })
+                    .boxed_local()
             }
             Err(error) => once(ready(Err(error))).boxed_local(),
         }
@@ -58,7 +66,8 @@ impl<P: Platform<Http: Clone>> KafkaReaders<P> {
             return Ok(log.clone());
         }
         let proxy = Rc::new(required_kafka_proxy(platform)?);
-        let log = KafkaLog::new(proxy, platform.http().clone(), platform.clone());
+        let counters = Rc::clone(&self.counters);
+        let log = KafkaLog::new(proxy, platform.http().clone(), platform.clone(), counters);
         *self.log.borrow_mut() = Some(log.clone());
         Ok(log)
     }

@@ -1,21 +1,18 @@
 mod bridge;
 mod faults;
+mod repeated;
 mod starts;
-
-use std::pin::Pin;
-use std::rc::Rc;
-use std::time::Duration;
 
 use eventstar_event::Topic;
 use eventstar_kafka_rest::Dialect;
 use eventstar_log::{Chunk, Frame, LogName, Start};
 use eventstar_platform_memory::Memory;
-use eventstar_ports::PortError;
-use eventstar_stores::{Tails, follow_by_polling};
-use futures_util::{Stream, StreamExt};
+use eventstar_ports::{Clock, PortError};
+use futures_util::StreamExt;
+use futures_util::stream::LocalBoxStream;
 
 use self::bridge::{Bridge, Trouble};
-use crate::KafkaLog;
+use crate::KafkaReaders;
 
 const DIALECTS: [Dialect; 2] = [Dialect::Strimzi, Dialect::ConfluentV2];
 
@@ -28,15 +25,19 @@ fn name() -> LogName {
 }
 
 struct Reader {
-    frames: Pin<Box<dyn Stream<Item = Result<Frame, PortError>>>>,
+    frames: LocalBoxStream<'static, Result<Frame, PortError>>,
 }
 
 impl Reader {
-    /// A follower that has not asked for anything yet.
-    fn new(bridge: &Bridge, memory: &Memory, start: Start) -> Self {
-        let log = KafkaLog::new(bridge.proxy(), memory.clone(), memory.clone());
+    /// The only reader of its instance of a function.
+    fn new(memory: &Memory, start: Start) -> Self {
+        Self::of(&KafkaReaders::default(), memory, start)
+    }
+
+    /// One that has not asked for anything yet.
+    fn of(readers: &KafkaReaders<Memory>, memory: &Memory, start: Start) -> Self {
         Self {
-            frames: Box::pin(log.follow(&name(), start)),
+            frames: readers.follow(memory, &name(), start),
         }
     }
 
@@ -103,8 +104,8 @@ fn a_follower_gets_what_is_there_and_what_comes() {
         run(async {
             let (bridge, memory) = Bridge::new(dialect);
             (0..3).for_each(|n| bridge.write_event(100 + n));
-            let mut from_start = Reader::new(&bridge, &memory, Start::Offset(0));
-            let mut latest = Reader::new(&bridge, &memory, Start::Latest);
+            let mut from_start = Reader::new(&memory, Start::Offset(0));
+            let mut latest = Reader::new(&memory, Start::Latest);
             let opened = Frame::Opened {
                 start: 3,
                 earliest: 0,
@@ -136,7 +137,7 @@ fn events_keep_what_their_records_tell() {
     run(async {
         let (bridge, memory) = Bridge::new(Dialect::Strimzi);
         bridge.write(5, "{ \"n\": 1.0 }");
-        let mut reader = Reader::new(&bridge, &memory, Start::Offset(0));
+        let mut reader = Reader::new(&memory, Start::Offset(0));
         reader.opened().await;
         let chunk = reader.chunk().await;
         assert_eq!((chunk.first, chunk.last), (5, 5));
@@ -156,7 +157,7 @@ fn what_is_no_event_is_passed_over_and_told() {
         bridge.write(100, "hello");
         bridge.write(100, "[]");
         bridge.write_event(100);
-        let mut reader = Reader::new(&bridge, &memory, Start::Offset(0));
+        let mut reader = Reader::new(&memory, Start::Offset(0));
         reader.opened().await;
         assert_eq!(reader.offsets_to(4).await, [0, 3]);
         let lines = memory.lines();
@@ -175,7 +176,7 @@ fn marks_of_transactions_have_offsets_and_no_event() {
                 bridge.write_event(100);
                 bridge.write_mark();
             }
-            let mut reader = Reader::new(&bridge, &memory, Start::Latest);
+            let mut reader = Reader::new(&memory, Start::Latest);
             // A bounded read is done with the last event.
             assert_eq!(reader.opened().await, 5);
             bridge.write_event(100);
@@ -192,12 +193,12 @@ fn a_quiet_log_beats() {
     run(async {
         let (bridge, memory) = Bridge::new(Dialect::Strimzi);
         bridge.write_event(100);
-        let mut reader = Reader::new(&bridge, &memory, Start::Latest);
+        let mut reader = Reader::new(&memory, Start::Latest);
         reader.opened().await;
-        let began = eventstar_ports::Clock::now(&memory);
+        let began = memory.now();
         for beat in 1..=3 {
             assert_eq!(reader.frame().await, Ok(Frame::Heartbeat));
-            let passed = eventstar_ports::Clock::now(&memory) - began;
+            let passed = memory.now() - began;
             assert!((beat * 15_000..beat * 20_000).contains(&passed), "{passed}");
         }
     });
@@ -208,10 +209,10 @@ fn a_log_that_is_not_there_yet_is_empty() {
     run(async {
         let (bridge, memory) = Bridge::new(Dialect::Strimzi);
         for start in [Start::Latest, Start::Offset(7), Start::Timestamp(7)] {
-            let mut reader = Reader::new(&bridge, &memory, start);
+            let mut reader = Reader::new(&memory, start);
             assert_eq!(reader.opened().await, 0, "{start:?}");
         }
-        let mut reader = Reader::new(&bridge, &memory, Start::Latest);
+        let mut reader = Reader::new(&memory, Start::Latest);
         reader.opened().await;
         assert_eq!(reader.frame().await, Ok(Frame::Heartbeat));
         // A consumer of a missing topic might make it.
@@ -227,7 +228,7 @@ fn an_instance_is_deleted_with_the_stream() {
         run(async {
             let (bridge, memory) = Bridge::new(dialect);
             (0..3000).for_each(|n| bridge.write_event(100 + n));
-            let mut reader = Reader::new(&bridge, &memory, Start::Timestamp(1500));
+            let mut reader = Reader::new(&memory, Start::Timestamp(1500));
             assert_eq!(reader.opened().await, 1400);
             assert_eq!(reader.offsets_to(3000).await.len(), 1600);
             memory.run_background().await;
@@ -245,7 +246,7 @@ fn a_proxy_that_does_not_wait_is_not_asked_all_the_time() {
         let (bridge, memory) = Bridge::new(Dialect::ConfluentV2);
         bridge.write_event(100);
         bridge.is_impatient();
-        let mut reader = Reader::new(&bridge, &memory, Start::Latest);
+        let mut reader = Reader::new(&memory, Start::Latest);
         reader.opened().await;
         bridge.take_requests();
         assert_eq!(reader.frame().await, Ok(Frame::Heartbeat));
@@ -258,18 +259,30 @@ fn readers_that_go_side_by_side_share_an_instance() {
     run(async {
         let (bridge, memory) = Bridge::new(Dialect::Strimzi);
         (0..3).for_each(|n| bridge.write_event(100 + n));
-        let log = KafkaLog::new(bridge.proxy(), memory.clone(), memory.clone());
-        let wait = Duration::from_millis(250);
-        for next in [0, 3, 3, 3] {
-            log.clone().read(&name(), next, wait).await.unwrap();
+        let readers = KafkaReaders::default();
+        let mut ahead = Vec::new();
+        for _ in 0..3 {
+            let mut reader = Reader::of(&readers, &memory, Start::Latest);
+            reader.opened().await;
+            ahead.push(reader);
         }
+        bridge.write_event(103);
+        for reader in &mut ahead {
+            assert_eq!(reader.offsets_to(4).await, [3]);
+        }
+        memory.run_background().await;
         assert_eq!(bridge.instances(), 1);
         // One that is behind has its own, at its place.
-        assert_eq!(log.read(&name(), 1, wait).await.unwrap()[0].base, 1);
+        bridge.brings(1);
+        let mut behind = Reader::of(&readers, &memory, Start::Offset(0));
+        behind.opened().await;
+        assert_eq!(behind.chunk().await.next(), 1);
+        memory.run_background().await;
         assert_eq!(bridge.instances(), 2);
         // Nobody has polled the first one for a while.
+        ahead.clear();
         memory.advance(61_000);
-        log.read(&name(), 3, wait).await.unwrap();
+        assert_eq!(behind.chunk().await.next(), 2);
         memory.run_background().await;
         assert_eq!(bridge.instances(), 1);
     });
@@ -281,19 +294,9 @@ fn followers_of_one_instance_read_as_one() {
         run(async {
             let (bridge, memory) = Bridge::new(dialect);
             (0..3).for_each(|n| bridge.write_event(100 + n));
-            let log = KafkaLog::new(bridge.proxy(), memory.clone(), memory.clone());
-            let tails: Rc<Tails> = Rc::default();
+            let of_instance = KafkaReaders::default();
             let mut readers: Vec<Reader> = (0..20)
-                .map(|_| Reader {
-                    frames: Box::pin(follow_by_polling(
-                        log.clone(),
-                        name(),
-                        Start::Latest,
-                        Rc::clone(&tails),
-                        memory.clone(),
-                        Duration::from_millis(250),
-                    )),
-                })
+                .map(|_| Reader::of(&of_instance, &memory, Start::Latest))
                 .collect();
             for reader in &mut readers {
                 assert_eq!(reader.opened().await, 3);

@@ -45,6 +45,16 @@ impl Record {
 }
 
 impl Consumed {
+    /// The id that delivery gave the event; records of other producers have none.
+    #[must_use]
+    pub fn delivery_id(&self) -> Option<&str> {
+        let mut own = self.headers.iter().rev();
+        let (_, id) = own.find(|(name, _)| name.eq_ignore_ascii_case(ID_HEADER))?;
+        std::str::from_utf8(id)
+            .ok()
+            .filter(|id| (1..=MAX_HEADER_BYTES).contains(&id.len()))
+    }
+
     /// The event in the record; `None` if its value is no JSON object.
     ///
     /// What another producer, or another dialect, has not told is made up for: the id is made of topic, partition and offset,
@@ -72,8 +82,9 @@ impl Consumed {
                 .get_str(&["meta", "stream"])
                 .map(|stream| stream.into_owned())
         };
+        headers.remove(ID_HEADER);
         Some(Envelope {
-            id: headers.remove(ID_HEADER).unwrap_or_else(made),
+            id: self.delivery_id().map_or_else(made, str::to_owned),
             dt: told.unwrap_or(now),
             stream: headers
                 .remove(STREAM_HEADER)
@@ -186,6 +197,33 @@ mod tests {
             ..with_dt
         };
         assert_eq!(with_time.envelope(PARTITION, 5).unwrap().dt, 11);
+    }
+
+    #[test]
+    fn the_delivery_id_is_the_last_text_of_its_header() {
+        let with = |headers: &[(&str, &'static [u8])]| Consumed {
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), Bytes::from_static(value)))
+                .collect(),
+            ..foreign("{}")
+        };
+        for (headers, expected) in [
+            (&[][..], None),
+            (&[("id", &b"a"[..])][..], None),
+            (&[("eventstar-id", b"a")], Some("a")),
+            (&[("Eventstar-ID", b"a"), ("x", b"y")], Some("a")),
+            (&[("eventstar-id", b"a"), ("eventstar-id", b"b")], Some("b")),
+            (&[("eventstar-id", b"")], None),
+            (&[("eventstar-id", b"\xff")], None),
+            (&[("eventstar-id", &[b'a'; MAX_HEADER_BYTES + 1])], None),
+        ] {
+            let record = with(headers);
+            assert_eq!(record.delivery_id(), expected, "{headers:?}");
+            let envelope = record.envelope(PARTITION, 0).unwrap();
+            assert_eq!(envelope.id == expected.unwrap_or_default(), expected.is_some());
+            assert!(!envelope.headers.contains_key(ID_HEADER));
+        }
     }
 
     #[test]

@@ -93,6 +93,11 @@ pub const FAMILIES: &[Family] = &[
         help: "Gaps that clients were told of: events that retention had dropped, or an id of another log.",
     },
     Family {
+        name: "eventstar_relay_repeated_records_total",
+        kind: Kind::Counter,
+        help: "Records of Kafka that were passed over, by topic, as often as they were read: delivery had written their events before.",
+    },
+    Family {
         name: "eventstar_relay_lag_seconds",
         kind: Kind::Histogram,
         help: "Time from an event's receipt to its sending, of events sent as they came in; the last event of each batch is observed.",

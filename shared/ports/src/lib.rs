@@ -4,6 +4,7 @@
 //! nothing here asks for it. A platform (workerd, Spin, memory) implements them once; handlers are
 //! written over [`Platform`] and never name an SDK.
 
+mod backoff;
 mod body;
 mod error;
 mod http_client;
@@ -13,6 +14,7 @@ mod platform;
 mod registry;
 mod sql;
 
+pub use backoff::backoff;
 pub use body::{Body, ByteStream};
 pub use error::{PortError, PortErrorKind};
 pub use http_client::{HttpClient, HttpLimits, http_timeout, http_too_large};

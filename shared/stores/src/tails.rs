@@ -10,6 +10,7 @@ use std::time::Duration;
 use eventstar_event::time::Millis;
 use eventstar_log::{Chunk, LogName};
 
+use crate::outages::Outages;
 use crate::poll::READ_BYTES;
 
 /// Bytes kept of one log, what a chunk takes besides its lines included: some followers are a little behind the others.
@@ -18,12 +19,17 @@ const TAIL_BYTES: usize = 1024 * 1024;
 /// Logs of which something is kept. What is beyond is read by each follower for itself.
 const MAX_TAILS: usize = 64;
 
-/// How long a follower sleeps while another one looks: a query takes a few milliseconds.
+/// How long a follower sleeps while another one looks: a query takes a few milliseconds. Where it takes longer, as one to a server that
+/// hangs, half as long as it has taken, and this at most.
 const WHILE_LOOKING: Duration = Duration::from_millis(20);
+const LONGEST_WHILE_LOOKING: Duration = Duration::from_secs(1);
 
 /// The ends of the logs that are followed.
 #[derive(Debug, Default)]
-pub struct Tails(RefCell<HashMap<LogName, Tail>>);
+pub struct Tails {
+    ends: RefCell<HashMap<LogName, Tail>>,
+    pub(crate) outages: Outages,
+}
 
 #[derive(Debug)]
 struct Tail {
@@ -50,7 +56,7 @@ pub(crate) enum Seen {
 impl Tails {
     /// What comes from the offset `next` on, for a follower that wants to know it each `interval`.
     pub(crate) fn see(&self, log: &LogName, next: u64, now: Millis, interval: Duration) -> Seen {
-        let tails = self.0.borrow();
+        let tails = self.ends.borrow();
         let Some(tail) = tails.get(log) else {
             return Seen::Unknown;
         };
@@ -62,7 +68,7 @@ impl Tails {
         let since = Duration::from_millis(now.abs_diff(tail.looked));
         match interval.checked_sub(since) {
             _ if next != tail.next => Seen::Unknown,
-            _ if tail.looking => Seen::Nothing(WHILE_LOOKING),
+            _ if tail.looking => Seen::Nothing((since / 2).clamp(WHILE_LOOKING, LONGEST_WHILE_LOOKING)),
             _ if tail.is_full => Seen::Unknown,
             Some(left) if !left.is_zero() => Seen::Nothing(left),
             _ => Seen::Unknown,
@@ -71,7 +77,7 @@ impl Tails {
 
     /// Says that a follower looks for what comes from `next` on, until the answer is dropped.
     pub(crate) fn look<'t>(&'t self, log: &'t LogName, next: u64, now: Millis) -> Option<Looking<'t>> {
-        let mut tails = self.0.borrow_mut();
+        let mut tails = self.ends.borrow_mut();
         if !tails.contains_key(log) {
             make_room(&mut tails);
         }
@@ -94,7 +100,7 @@ impl Tails {
     /// Keeps what a follower has found.
     pub(crate) fn add(&self, log: &LogName, chunks: &[Chunk]) {
         if let (Some(tail), Some(first), Some(last)) =
-            (self.0.borrow_mut().get_mut(log), chunks.first(), chunks.last())
+            (self.ends.borrow_mut().get_mut(log), chunks.first(), chunks.last())
             && last.next() > tail.next
         {
             let follows = first.base <= tail.next && !tail.chunks.is_empty();
@@ -169,7 +175,7 @@ pub(crate) struct Looking<'t> {
 
 impl Drop for Looking<'_> {
     fn drop(&mut self) {
-        if let Some(tail) = self.tails.0.borrow_mut().get_mut(self.log) {
+        if let Some(tail) = self.tails.ends.borrow_mut().get_mut(self.log) {
             tail.looking = false;
         }
     }

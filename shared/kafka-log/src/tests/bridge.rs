@@ -9,8 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use eventstar_event::time::from_iso;
-use eventstar_kafka_rest::{Dialect, Proxy};
+use eventstar_kafka_rest::Dialect;
 use eventstar_platform_memory::Memory;
+use http::header::RETRY_AFTER;
 use http::{Method, Request, Response};
 use serde_json::{Value, json};
 
@@ -37,22 +38,37 @@ pub(super) enum Trouble {
     Lost(u32),
     /// So many requests are refused for now.
     Overloaded(u32),
+    /// All requests are, and the proxy wants to be left alone for so many seconds.
+    Busy(u32),
     /// So many polls are asked twice, and the second answer arrives.
     AskedTwice(u32),
     /// The credentials are wrong.
     Unauthorized,
 }
 
+struct Record {
+    timestamp: u64,
+    value: String,
+    /// The delivery id.
+    id: Option<String>,
+}
+
 #[derive(Default)]
 struct Partition {
-    records: BTreeMap<u64, (u64, String)>,
+    records: BTreeMap<u64, Record>,
     beginning: u64,
     end: u64,
 }
 
 impl Bridge {
     pub(super) fn new(dialect: Dialect) -> (Self, Memory) {
-        let memory = Memory::new();
+        let name = match dialect {
+            Dialect::Strimzi => "strimzi",
+            Dialect::ConfluentV2 => "confluent-v2",
+        };
+        let memory = Memory::new()
+            .with("KAFKA_REST_URL", &format!("http://{AUTHORITY}"))
+            .with("KAFKA_REST_DIALECT", name);
         let bridge = Self(Rc::new(Inner {
             dialect,
             memory: memory.clone(),
@@ -68,33 +84,38 @@ impl Bridge {
         (bridge, memory)
     }
 
-    pub(super) fn proxy(&self) -> Rc<Proxy> {
-        Rc::new(Proxy::new(&format!("http://{AUTHORITY}"), self.0.dialect, None).unwrap())
-    }
-
     /// Writes a record; the topic comes with the first one.
     pub(super) fn write(&self, timestamp: u64, value: &str) {
+        self.write_record(timestamp, value, None);
+    }
+
+    fn write_record(&self, timestamp: u64, value: &str, id: Option<&str>) {
         let mut partition = self.0.partition.borrow_mut();
         let partition = partition.get_or_insert_default();
-        partition
-            .records
-            .insert(partition.end, (timestamp, value.to_owned()));
+        let record = Record {
+            timestamp,
+            value: value.to_owned(),
+            id: id.map(str::to_owned),
+        };
+        partition.records.insert(partition.end, record);
         partition.end += 1;
     }
 
     /// Writes an event that tells its offset and its time.
     pub(super) fn write_event(&self, timestamp: u64) {
-        let end = self
-            .0
-            .partition
-            .borrow()
-            .as_ref()
-            .map_or(0, |partition| partition.end);
+        self.write_record(timestamp, &self.event(timestamp), None);
+    }
+
+    /// Writes such an event as delivery does, with its delivery id.
+    pub(super) fn deliver(&self, timestamp: u64, id: &str) {
+        self.write_record(timestamp, &self.event(timestamp), Some(id));
+    }
+
+    fn event(&self, timestamp: u64) -> String {
+        let partition = self.0.partition.borrow();
+        let end = partition.as_ref().map_or(0, |partition| partition.end);
         let dt = eventstar_event::time::to_iso(timestamp);
-        self.write(
-            timestamp,
-            &format!("{{\"n\":{end},\"meta\":{{\"dt\":\"{dt}\"}}}}"),
-        );
+        format!("{{\"n\":{end},\"meta\":{{\"dt\":\"{dt}\"}}}}")
     }
 
     /// Writes what has an offset and is no record: the mark of a transaction.
@@ -156,6 +177,11 @@ impl Bridge {
                     .trouble
                     .set((times > 1).then(|| Trouble::Overloaded(times - 1)));
                 return error(503, "Bridge is overloaded, please retry later");
+            }
+            Some(Trouble::Busy(seconds)) => {
+                let mut answer = error(503, "Bridge is busy");
+                answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+                return answer;
             }
             Some(Trouble::Lost(times)) if is_poll => {
                 self.0.trouble.set((times > 1).then(|| Trouble::Lost(times - 1)));
@@ -229,7 +255,7 @@ impl Bridge {
                 let time = from_iso(body["timestamps"][0]["timestamp"].as_str().unwrap()).unwrap();
                 let partition = self.0.partition.borrow();
                 let mut records = partition.as_ref().unwrap().records.iter();
-                match records.find(|(_, (timestamp, _))| *timestamp >= time) {
+                match records.find(|(_, record)| record.timestamp >= time) {
                     Some((offset, _)) => *offset,
                     None => return error(500, "Internal Server Error"),
                 }
@@ -262,16 +288,19 @@ impl Bridge {
             .take(self.0.most_records.get());
         let mut bytes = 0;
         let mut read = Vec::new();
-        for (offset, (timestamp, value)) in records {
-            bytes += value.len();
+        for (offset, stored) in records {
+            bytes += stored.value.len();
             if self.0.dialect == Dialect::ConfluentV2 && bytes >= max_bytes {
                 break;
             }
-            let value = STANDARD.encode(value);
+            let value = STANDARD.encode(&stored.value);
             let mut record =
                 json!({"topic": "x", "key": null, "value": value, "partition": 0, "offset": offset});
             if self.0.dialect == Dialect::Strimzi {
-                record["timestamp"] = (*timestamp).into();
+                record["timestamp"] = stored.timestamp.into();
+                if let Some(id) = &stored.id {
+                    record["headers"] = json!([{"key": "eventstar-id", "value": STANDARD.encode(id)}]);
+                }
             }
             *position = offset + 1;
             read.push(record);

@@ -3,8 +3,8 @@ use eventstar_log::{Gap, GapReason};
 use super::*;
 
 /// Where a reader starts, and what it is told to have missed.
-async fn start(bridge: &Bridge, memory: &Memory, asked: Start) -> (u64, Option<Gap>) {
-    match Reader::new(bridge, memory, asked).frame().await {
+async fn start(memory: &Memory, asked: Start) -> (u64, Option<Gap>) {
+    match Reader::new(memory, asked).frame().await {
         Ok(Frame::Opened { start, gap, .. }) => (start, gap),
         other => panic!("{other:?}"),
     }
@@ -34,11 +34,7 @@ fn readers_start_at_an_offset_a_time_or_the_latest() {
                 (Start::Timestamp(206), 6),
                 (Start::Latest, 6),
             ] {
-                assert_eq!(
-                    start(&bridge, &memory, asked).await,
-                    (expected, None),
-                    "{asked:?}"
-                );
+                assert_eq!(start(&memory, asked).await, (expected, None), "{asked:?}");
             }
         });
     }
@@ -67,7 +63,7 @@ fn what_expired_is_told() {
                     expired,
                 ),
             ] {
-                assert_eq!(start(&bridge, &memory, asked).await, expected, "{asked:?}");
+                assert_eq!(start(&memory, asked).await, expected, "{asked:?}");
             }
             bridge.expire(6);
             let expired = (6, gap(GapReason::Expired, None));
@@ -98,7 +94,7 @@ fn what_expired_is_told() {
                     (6, gap(GapReason::Foreign, None)),
                 ),
             ] {
-                assert_eq!(start(&bridge, &memory, asked).await, expected, "{asked:?}");
+                assert_eq!(start(&memory, asked).await, expected, "{asked:?}");
             }
         });
     }
@@ -128,7 +124,7 @@ fn a_position_is_taken_if_it_is_the_logs_own() {
                 (7, 99 * DAY),
             ] {
                 let asked = Start::Position { offset, timestamp };
-                assert_eq!(start(&bridge, &memory, asked).await, (offset, None), "{asked:?}");
+                assert_eq!(start(&memory, asked).await, (offset, None), "{asked:?}");
             }
             for (offset, timestamp, expected, at) in [
                 (8, 10 * DAY + 6, 6, None),
@@ -138,7 +134,7 @@ fn a_position_is_taken_if_it_is_the_logs_own() {
             ] {
                 let asked = Start::Position { offset, timestamp };
                 let expected = (expected, gap(GapReason::Foreign, at));
-                assert_eq!(start(&bridge, &memory, asked).await, expected, "{asked:?}");
+                assert_eq!(start(&memory, asked).await, expected, "{asked:?}");
             }
         });
     }
@@ -176,7 +172,7 @@ fn a_time_is_found_among_many_events_with_few_looks() {
                 for time in [times[wanted] - 1, times[wanted]] {
                     let expected = times.partition_point(|other| *other < time) as u64;
                     bridge.take_requests();
-                    let found = start(&bridge, &memory, Start::Timestamp(time)).await;
+                    let found = start(&memory, Start::Timestamp(time)).await;
                     assert_eq!(found, (expected, None), "{rate} {wanted} {time}");
                     let polls = bridge.take_requests();
                     most = most.max(polls.iter().filter(|line| line.ends_with("/records")).count());
@@ -197,7 +193,7 @@ fn a_time_after_the_last_event_is_the_end_even_where_a_transaction_ended() {
         }
         for (time, expected) in [(101, 2), (119, 38), (120, 39), (999, 39)] {
             assert_eq!(
-                start(&bridge, &memory, Start::Timestamp(time)).await,
+                start(&memory, Start::Timestamp(time)).await,
                 (expected, None),
                 "{time}"
             );
@@ -211,10 +207,10 @@ fn kafka_that_gives_nothing_is_asked_again_before_anything_is_passed_over() {
         let (bridge, memory) = Bridge::new(Dialect::Strimzi);
         (0..100).for_each(|n| bridge.write_event(100 + n));
         bridge.brings(0);
-        let mut reader = Reader::new(&bridge, &memory, Start::Timestamp(150));
+        let mut reader = Reader::new(&memory, Start::Timestamp(150));
         let error = reader.error().await;
         assert!(error.detail.contains("gives nothing from 0 on"), "{error}");
         bridge.brings(500);
-        assert_eq!(start(&bridge, &memory, Start::Timestamp(150)).await, (50, None));
+        assert_eq!(start(&memory, Start::Timestamp(150)).await, (50, None));
     });
 }

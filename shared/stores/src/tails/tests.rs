@@ -8,7 +8,7 @@ use bytes::Bytes;
 use eventstar_event::{Envelope, Topic};
 use eventstar_log::{Frame, Start};
 use eventstar_platform_memory::MemorySql;
-use eventstar_ports::{Clock, PortError, Row, Sql, Statement, Timer};
+use eventstar_ports::{Clock, Diagnostics, Ids, Level, PortError, Row, Sql, Statement, Timer};
 use futures_util::{FutureExt, Stream, StreamExt};
 
 use super::*;
@@ -38,6 +38,16 @@ impl Timer for Time {
             }
         })
     }
+}
+
+impl Ids for Time {
+    fn random(&self) -> [u8; 16] {
+        [0; 16]
+    }
+}
+
+impl Diagnostics for Time {
+    fn write_line(&self, _level: Level, _line: &str) {}
 }
 
 /// A database that counts queries; each takes a moment, in which others run.
@@ -239,7 +249,7 @@ fn a_follower_that_goes_while_it_looks_holds_nobody_up() {
     let tails = Rc::default();
     let mut followers: Vec<Follow> = (0..2).map(|_| follow(&sql, &tails, Start::Latest)).collect();
     run(&sql, &mut followers, 240);
-    while !tails.0.borrow().values().any(|tail: &Tail| tail.looking) {
+    while !tails.ends.borrow().values().any(|tail: &Tail| tail.looking) {
         run(&sql, &mut followers, 1);
     }
     // Either may be the one that looks.
@@ -262,26 +272,39 @@ fn a_follower_that_goes_while_it_looks_holds_nobody_up() {
 }
 
 #[test]
-fn a_failed_look_ends_that_follower_alone() {
+fn a_look_that_fails_is_taken_again_and_ends_nobody() {
     let sql = Counting::default();
     append(&sql, "x", 0);
     let tails = Rc::default();
     let mut followers: Vec<Follow> = (0..2).map(|_| follow(&sql, &tails, Start::Latest)).collect();
     run(&sql, &mut followers, 100);
-    sql.sql.fail_reads(1);
-    let mut ended = Vec::new();
-    while ended.is_empty() {
-        sql.time.0.set(sql.time.now() + 1);
-        for (index, follower) in followers.iter_mut().enumerate() {
-            if let Some(Some(Err(_))) = follower.next().now_or_never() {
-                ended.push(index);
-            }
-        }
-    }
-    assert_eq!(ended.len(), 1);
     append(&sql, "x", 1);
-    let mut left = vec![followers.remove(1 - ended[0])];
-    assert_eq!(offsets(&run(&sql, &mut left, 300)[0]), [1]);
+    sql.sql.fail_reads(1);
+    for frames in run(&sql, &mut followers, 1100) {
+        assert_eq!(offsets(&frames), [1]);
+    }
+}
+
+#[test]
+fn a_database_that_stays_away_is_asked_now_and_then_for_all_its_followers() {
+    let sql = Counting::default();
+    append(&sql, "x", 0);
+    let tails = Rc::default();
+    let mut followers: Vec<Follow> = (0..100).map(|_| follow(&sql, &tails, Start::Latest)).collect();
+    run(&sql, &mut followers, 300);
+    sql.sql.fail_reads(u32::MAX);
+    let before = sql.queries.get();
+    for frames in run(&sql, &mut followers, 70_000) {
+        assert!(frames.len() >= 4, "{frames:?}");
+        assert!(frames.iter().all(|frame| *frame == Frame::Heartbeat));
+    }
+    let tries = sql.queries.get() - before;
+    assert!((6..=12).contains(&tries), "{tries}");
+    sql.sql.fail_reads(0);
+    append(&sql, "x", 1);
+    for frames in run(&sql, &mut followers, 17_000) {
+        assert_eq!(offsets(&frames), [1]);
+    }
 }
 
 #[test]
@@ -324,7 +347,7 @@ fn what_is_kept_is_bounded_by_bytes_and_by_logs() {
         let name = name(&format!("log{log}"));
         tails.look(&name, 0, log as u64);
     }
-    assert_eq!(tails.0.borrow().len(), MAX_TAILS);
+    assert_eq!(tails.ends.borrow().len(), MAX_TAILS);
 }
 
 /// In Kafka, offsets may hold no events.
@@ -343,6 +366,6 @@ fn chunks_without_lines_are_not_kept_without_end() {
         };
         tails.add(&log, &[chunk]);
     }
-    let kept = tails.0.borrow()[&log].chunks.len();
+    let kept = tails.ends.borrow()[&log].chunks.len();
     assert!((1000..50_000).contains(&kept), "{kept}");
 }
