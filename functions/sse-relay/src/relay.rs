@@ -10,7 +10,7 @@ use bytes::Bytes;
 use eventstar_event::time::Millis;
 use eventstar_log::{Chunk, Frame, Gap, LogName, Start};
 use eventstar_ports::{ByteStream, Level, Platform, PortError, StreamLog};
-use eventstar_sse::{COMMENT, OPENED, id_frame};
+use eventstar_sse::{COMMENT, OPENED, id_frame, write_event};
 use futures_util::future::{Either, join_all, select};
 use futures_util::stream::{LocalBoxStream, SelectAll};
 use futures_util::{FutureExt, StreamExt};
@@ -424,13 +424,7 @@ impl<P: Platform> Connection<P> {
     /// Writes an event of type `event`; `data` is one line.
     fn write(&self, out: &mut String, event: &str, data: &str) {
         if self.format == Format::Sse {
-            out.push_str("event: ");
-            out.push_str(event);
-            out.push_str("\nid: ");
-            place::id(&self.places, out);
-            out.push_str("\ndata: ");
-            out.push_str(data);
-            out.push_str("\n\n");
+            write_event(out, event, |out| place::id(&self.places, out), data);
         } else {
             out.push_str(data);
             out.push('\n');

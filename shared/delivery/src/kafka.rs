@@ -187,7 +187,7 @@ impl<P: Platform> Producer<'_, P> {
             let answer = self.platform.http().send(request, limits).await;
             match (answer, late.take()) {
                 (Ok(answer), Some(error)) if answer.status() != StatusCode::NOT_FOUND => break error,
-                (Ok(answer), _) => return Ok(self.proxy.produced(topic, records.len(), &answer)),
+                (Ok(answer), _) => return Ok(self.proxy.produced(topic, records, &answer)),
                 // Kafka's producer waits for a missing topic with each record anew, and its proxy answers after the last.
                 (Err(error), None) if error.kind == PortErrorKind::Timeout => late = Some(error),
                 (Err(_), Some(error)) | (Err(error), None) => break error,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::answer::{describe, json, shorten};
 use crate::proxy::BINARY;
@@ -34,17 +35,8 @@ use RecordOutcome::{Rejected, Retry, Split, Unknown, Written};
 
 #[derive(Deserialize)]
 struct Produced {
-    offsets: Vec<Placed>,
-}
-
-#[derive(Deserialize)]
-struct Placed {
-    partition: Option<u32>,
-    offset: Option<i64>,
-    error_code: Option<i64>,
-    /// Confluent's proxy calls it `error`.
-    #[serde(alias = "error")]
-    message: Option<String>,
+    /// Each is read for itself, so that one that is odd says nothing of the others.
+    offsets: Vec<Value>,
 }
 
 /// What Kafka says of a record that it takes on no day. A proxy hands on the text alone, or with a code that says little.
@@ -61,8 +53,18 @@ const NEVER: [&str; 7] = [
     "cannot accept message without key",
 ];
 
-/// What Kafka's producer says of a record when it does not know whether a broker has it.
-const PERHAPS: [&str; 2] = ["Expiring ", "disconnected before a response was received"];
+/// What a broker says of a batch that it cannot read, and of a record without a key in a compacted topic, where it or the proxy is
+/// older than Kafka 2.4. Only the second is for good.
+const CORRUPT: &str = "has a null key for a compacted topic";
+
+/// What Kafka's producer says of a record when it does not know whether a broker has it. Source: `Errors` (`REQUEST_TIMED_OUT`,
+/// `NETWORK_EXCEPTION`, `NOT_ENOUGH_REPLICAS_AFTER_APPEND`) and `ProducerBatch` of Apache Kafka.
+const PERHAPS: [&str; 4] = [
+    "Expiring ",
+    "disconnected before a response was received",
+    "The request timed out",
+    "written to the log, but to fewer in-sync replicas",
+];
 
 impl Proxy {
     /// Produces `records` to `topic`, a Kafka topic name.
@@ -78,14 +80,15 @@ impl Proxy {
         self.request(Method::GET, &["topics", topic], "")
     }
 
-    /// What became of each of the `count` records that were sent to `topic`, in their order: always `count` outcomes.
+    /// What became of each of the `records` that were sent to `topic`, in their order: always as many outcomes.
     ///
     /// Missing topics, partitions and rights are mended by an operator: records that meet them are retried.
     ///
     /// Brokers judge batches that Kafka's producer makes of what comes together: a record they refuse can keep others from being
     /// written. Most often those are retried without it, as it is rejected; where several tries fail, smaller requests help.
     #[must_use]
-    pub fn produced(&self, topic: &str, count: usize, answer: &Response<Bytes>) -> Vec<RecordOutcome> {
+    pub fn produced(&self, topic: &str, records: &[Record], answer: &Response<Bytes>) -> Vec<RecordOutcome> {
+        let count = records.len();
         // Confluent's proxy answers 401 and 403 when one of several records was not allowed.
         let may_be_placed = matches!(
             answer.status(),
@@ -93,7 +96,10 @@ impl Proxy {
         );
         if may_be_placed && let Some(Produced { offsets }) = json(answer) {
             if offsets.len() == count {
-                return offsets.into_iter().map(|placed| placed.outcome(topic)).collect();
+                let placed = offsets.iter().zip(records);
+                return placed
+                    .map(|(placed, record)| outcome(topic, placed, record, answer))
+                    .collect();
             }
             let reason = format!(
                 "the Kafka REST proxy tells of {} records of {count}",
@@ -138,29 +144,49 @@ fn whole_request(topic: &str, count: usize, answer: &Response<Bytes>) -> RecordO
     }
 }
 
-impl Placed {
-    fn outcome(self, topic: &str) -> RecordOutcome {
-        let text = self.message.as_deref().unwrap_or_default();
-        match (self.error_code, self.partition, self.offset) {
-            (Some(code), ..) => failed(topic, code, text),
-            (None, Some(partition), Some(offset)) if let Ok(offset) = u64::try_from(offset) => {
-                Written { partition, offset }
-            }
-            // Kafka tells no offset when its producer does not wait for it.
-            _ => Unknown(format!(
-                "the Kafka REST proxy tells no offset of a record in {topic}; check that its producer has acks=all"
-            )),
-        }
+/// What an entry of an answer says of its record.
+fn outcome(topic: &str, placed: &Value, record: &Record, answer: &Response<Bytes>) -> RecordOutcome {
+    let member = |name: &str| placed.get(name).filter(|value| !value.is_null());
+    // Strimzi's bridge calls it `message`, Confluent's proxy `error`.
+    let text = ["message", "error"]
+        .into_iter()
+        .find_map(|name| member(name)?.as_str());
+    // Kafka's own code of success is 0.
+    let code = member("error_code").filter(|code| number(code) != Some(0));
+    let place = |name: &str| number(member(name)?);
+    let partition = place("partition").and_then(|partition| u32::try_from(partition).ok());
+    let offset = place("offset").and_then(|offset| u64::try_from(offset).ok());
+    match (partition, offset) {
+        _ if let Some(code) = code => failed(topic, number(code), text.unwrap_or_default(), record),
+        (Some(partition), Some(offset)) => Written { partition, offset },
+        _ if let Some(text) = text => failed(topic, None, text, record),
+        _ if !placed.is_object() => Unknown(format!("{} without a result for each record", describe(answer))),
+        // Kafka tells no offset when its producer does not wait for it.
+        _ => Unknown(format!(
+            "the Kafka REST proxy tells no offset of a record in {topic}; check that its producer has acks=all"
+        )),
     }
 }
 
-/// A code that the proxy has for one record: a status, in Confluent's proxy with two more digits.
-fn failed(topic: &str, code: i64, text: &str) -> RecordOutcome {
-    let status = if code >= 1000 { code / 100 } else { code };
-    let reason = format!("Kafka takes no record in {topic} ({code}): {}", shorten(text));
+/// An integer, which some write as a text.
+fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// Why a record failed. The code is a status, in Confluent's proxy with two more digits, or the 1 and 2 that its documentation names. Codes say
+/// little: 1 and 50002 ("not retriable") come with records that are too large as with a broker that errs, 2 and 50003 ("retriable")
+/// with a missing key, too. So the text decides where it can, and else the record is tried again.
+fn failed(topic: &str, code: Option<i64>, text: &str, record: &Record) -> RecordOutcome {
+    let shown = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
+    let reason = format!("Kafka takes no record in {topic} ({shown}): {}", shorten(text));
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
-    match status {
-        _ if says(&NEVER) => Rejected(reason),
+    if says(&NEVER) || (record.key.is_none() && text.contains(CORRUPT)) {
+        return Rejected(reason);
+    }
+    let Some(code) = code else {
+        return Unknown(reason);
+    };
+    match if code >= 1000 { code / 100 } else { code } {
         400 | 413 | 422 => Rejected(reason),
         _ if says(&PERHAPS) => Unknown(reason),
         401 | 403 => Retry(format!("{reason}; check the rights of the proxy to the topic")),

@@ -132,7 +132,7 @@ fn produce(recorded: &mut Recorded, proxy: &Proxy) {
         let answer = recorded.answer_to_another(name);
         check(
             name,
-            &proxy.produced("test.event", 1, &answer),
+            &proxy.produced("test.event", &[record("{}")], &answer),
             &[("Retry", words)],
         );
     }
@@ -207,7 +207,7 @@ fn produced(
     expected: &[(&str, &str)],
 ) {
     let answer = recorded.answer(name, &proxy.produce(topic, records));
-    check(name, &proxy.produced(topic, records.len(), &answer), expected);
+    check(name, &proxy.produced(topic, records, &answer), expected);
 }
 
 fn consume(recorded: &mut Recorded, proxy: &Proxy) {

@@ -190,8 +190,8 @@ impl StreamLog for SpinLog {
     }
 
     fn follow(&self, log: &LogName, start: Start) -> Self::Follow {
+        let platform = Spin::with(Rc::clone(&self.settings));
         if log.is_in_kafka() {
-            let platform = Spin::with(Rc::clone(&self.settings));
             return KAFKA.with(|kafka| kafka.follow(&platform, log, start));
         }
         Box::pin(follow_by_polling(
@@ -199,7 +199,7 @@ impl StreamLog for SpinLog {
             log.clone(),
             start,
             TAILS.with(Rc::clone),
-            SpinTimer,
+            platform,
             POLL_INTERVAL,
         ))
     }
@@ -242,22 +242,6 @@ thread_local! {
     static TAILS: Rc<Tails> = Rc::default();
     /// The same, of Kafka.
     static KAFKA: KafkaReaders<Spin> = KafkaReaders::default();
-}
-
-/// Time alone, for what outlives the request's platform.
-#[derive(Debug, Clone, Copy)]
-struct SpinTimer;
-
-impl Clock for SpinTimer {
-    fn now(&self) -> Millis {
-        now()
-    }
-}
-
-impl Timer for SpinTimer {
-    fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + 'static {
-        spin_sdk::time::sleep(duration)
-    }
 }
 
 fn now() -> Millis {

@@ -1,33 +1,31 @@
 //! The text of frames. Source: KafkaSSE, `lib/SSEResponse.js`.
 
+use memchr::memchr2_iter;
+
 /// The first bytes of an answer.
 pub const OPENED: &str = ":ok\n\n";
 
 /// A comment: a heartbeat that clients ignore.
 pub const COMMENT: &str = ":\n\n";
 
-/// The frame of an event of type `message`, in the original's field order: `event`, `id`, `data`.
-#[must_use]
-pub fn message_frame(id: &str, data: &str) -> String {
-    event_frame("message", id, data)
-}
-
-/// The frame of an event of type `event`. Line breaks in `data` become several `data:` lines.
-#[must_use]
-pub fn event_frame(event: &str, id: &str, data: &str) -> String {
-    let mut frame = String::with_capacity(data.len() + id.len() + 40);
-    frame.push_str("event: ");
-    frame.push_str(event);
-    frame.push_str("\nid: ");
-    frame.push_str(id);
-    frame.push('\n');
-    for line in data.split(['\r', '\n']).filter(|line| !line.is_empty()) {
-        frame.push_str("data: ");
-        frame.push_str(line);
-        frame.push('\n');
+/// Writes the frame of an event of type `event`, in the original's field order: `event`, `id`, `data`. `id` writes the id, which is
+/// one line. Each line of `data` becomes a `data:` line, and empty ones are left out, as the original does.
+pub fn write_event(out: &mut String, event: &str, id: impl FnOnce(&mut String), data: &str) {
+    out.push_str("event: ");
+    out.push_str(event);
+    out.push_str("\nid: ");
+    id(out);
+    out.push('\n');
+    let mut start = 0;
+    for end in memchr2_iter(b'\r', b'\n', data.as_bytes()).chain([data.len()]) {
+        if let Some(line) = data.get(start..end).filter(|line| !line.is_empty()) {
+            out.push_str("data: ");
+            out.push_str(line);
+            out.push('\n');
+        }
+        start = end + 1;
     }
-    frame.push('\n');
-    frame
+    out.push('\n');
 }
 
 /// A block that only sets the last event id: without data, nothing is dispatched. Source: the HTML standard, "dispatch
@@ -42,15 +40,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_have_the_fields_of_the_original_in_order() {
-        assert_eq!(
-            message_frame("[1]", "{}"),
-            "event: message\nid: [1]\ndata: {}\n\n"
-        );
-        assert_eq!(
-            event_frame("error", "[]", "a\r\n\nb"),
-            "event: error\nid: []\ndata: a\ndata: b\n\n"
-        );
+    fn a_frame_has_the_fields_of_the_original_in_order_and_a_line_for_each_of_its_data() {
+        for (event, id, data, expected) in [
+            ("message", "[1]", "{}", "event: message\nid: [1]\ndata: {}\n\n"),
+            (
+                "message",
+                r#"[{"topic":"é"}]"#,
+                r#"{"a":"é\n "}"#,
+                "event: message\nid: [{\"topic\":\"é\"}]\ndata: {\"a\":\"é\\n \"}\n\n",
+            ),
+            (
+                "error",
+                "[]",
+                "a\nb",
+                "event: error\nid: []\ndata: a\ndata: b\n\n",
+            ),
+            (
+                "error",
+                "[]",
+                "a\r\nb",
+                "event: error\nid: []\ndata: a\ndata: b\n\n",
+            ),
+            (
+                "error",
+                "[]",
+                "a\rb",
+                "event: error\nid: []\ndata: a\ndata: b\n\n",
+            ),
+            (
+                "error",
+                "[]",
+                "a\r\n\nb",
+                "event: error\nid: []\ndata: a\ndata: b\n\n",
+            ),
+            ("error", "[]", "\na\n", "event: error\nid: []\ndata: a\n\n"),
+            ("gap", "[]", " a: b ", "event: gap\nid: []\ndata:  a: b \n\n"),
+            // No other character ends a line.
+            (
+                "gap",
+                "[]",
+                "a\u{2028}b\u{85}c",
+                "event: gap\nid: []\ndata: a\u{2028}b\u{85}c\n\n",
+            ),
+            ("end", "", "{}", "event: end\nid: \ndata: {}\n\n"),
+            ("end", "[]", "", "event: end\nid: []\n\n"),
+        ] {
+            let mut out = ":before\n\n".to_owned();
+            write_event(&mut out, event, |out| out.push_str(id), data);
+            assert_eq!(out, format!(":before\n\n{expected}"), "{data:?}");
+        }
     }
 
     #[test]

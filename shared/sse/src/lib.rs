@@ -5,7 +5,7 @@ mod parser;
 mod position;
 mod time;
 
-pub use framing::{COMMENT, OPENED, event_frame, id_frame, message_frame};
+pub use framing::{COMMENT, OPENED, id_frame, write_event};
 pub use parser::{BlockTooLarge, Incoming, Parser};
 pub use position::{LastEventId, Position, PositionError, parse_last_event_id, since_millis};
 pub use time::{TimeError, read_time};

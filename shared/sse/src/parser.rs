@@ -135,7 +135,7 @@ impl Parser {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{COMMENT, OPENED, event_frame, id_frame, message_frame};
+    use crate::{COMMENT, OPENED, id_frame, write_event};
 
     fn event(event: &str, id: &str, data: &str) -> Incoming {
         Incoming::Event {
@@ -188,12 +188,17 @@ mod tests {
 
     #[test]
     fn pieces_may_end_anywhere() {
+        let frame = |event, id, data| {
+            let mut frame = String::new();
+            write_event(&mut frame, event, |out| out.push_str(id), data);
+            frame
+        };
         let frames = [
             OPENED.to_owned(),
-            message_frame("[1]", "{\"a\":\"é\"}"),
+            frame("message", "[1]", "{\"a\":\"é\"}"),
             COMMENT.to_owned(),
             id_frame("[2]"),
-            event_frame("error", "[3]", "a\nb").replace('\n', "\r\n"),
+            frame("error", "[3]", "a\nb").replace('\n', "\r\n"),
         ];
         let text = frames.concat();
         let expected = vec![

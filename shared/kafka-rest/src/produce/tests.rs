@@ -18,8 +18,22 @@ fn answer(status: u16, content_type: &str, body: &str) -> Response<Bytes> {
 
 /// What becomes of `count` records: a letter each, and the last reason.
 fn outcomes(dialect: Dialect, count: usize, answer: &Response<Bytes>) -> (String, String) {
-    let outcomes = proxy(dialect).produced("test.event", count, answer);
-    assert_eq!(outcomes.len(), count);
+    outcomes_of(dialect, &vec![record(Some("k")); count], answer)
+}
+
+fn record(key: Option<&'static str>) -> Record {
+    Record {
+        key: key.map(|key| Bytes::from_static(key.as_bytes())),
+        value: Bytes::from_static(b"{}"),
+        timestamp: None,
+        headers: vec![],
+        partition: None,
+    }
+}
+
+fn outcomes_of(dialect: Dialect, records: &[Record], answer: &Response<Bytes>) -> (String, String) {
+    let outcomes = proxy(dialect).produced("test.event", records, answer);
+    assert_eq!(outcomes.len(), records.len());
     let mut last = String::new();
     let letters = outcomes.into_iter().map(|outcome| {
         let (letter, reason) = match outcome {
@@ -133,6 +147,253 @@ fn each_record_has_its_outcome() {
             expected,
             "{body}"
         );
+    }
+}
+
+/// One entry between two that are written: whatever it says, it says nothing of them.
+#[test]
+fn an_entry_says_what_became_of_its_record_and_of_no_other() {
+    const CORRUPT: &str = "This message has failed its CRC checksum, exceeds the valid size, has a null key for a compacted topic, or is otherwise corrupt.";
+    const BATCH: &str =
+        "Failed to append record because it was part of a batch which had one more more invalid records";
+    const LARGE: &str =
+        "The request included a message larger than the max message size the server will accept.";
+    const EXPIRED: &str = "Expiring 1 record(s) for test.event-0:120000 ms has passed since batch creation";
+    const UNDER_REPLICATED: &str =
+        "Messages are written to the log, but to fewer in-sync replicas than required.";
+    let of_code = |code: &str, error: &str| {
+        format!(r#"{{"partition":null,"offset":null,"error_code":{code},"error":"{error}"}}"#)
+    };
+    for (entry, with_key, without_key, words) in [
+        // Confluent's documentation of version 2: not retriable, and retriable.
+        (
+            of_code("1", "The server experienced an unexpected error."),
+            "retry",
+            "retry",
+            "(1): The server",
+        ),
+        (
+            of_code("1", LARGE),
+            "rejected",
+            "rejected",
+            "(1): The request included",
+        ),
+        (of_code("1", BATCH), "retry", "retry", "part of a batch"),
+        (
+            of_code("2", "This server is not the leader for that topic-partition."),
+            "retry",
+            "retry",
+            "(2): This",
+        ),
+        (of_code("2", CORRUPT), "retry", "rejected", "(2): This message"),
+        (of_code("2", EXPIRED), "unknown", "unknown", "(2): Expiring"),
+        // What its proxy says instead.
+        (
+            of_code("50002", "Cannot execute transactional method"),
+            "retry",
+            "retry",
+            "(50002)",
+        ),
+        (of_code("50002", BATCH), "retry", "retry", "part of a batch"),
+        (
+            of_code("50002", LARGE),
+            "rejected",
+            "rejected",
+            "max message size",
+        ),
+        (
+            of_code(
+                "50002",
+                "Compacted topic cannot accept message without key in topic partition test.event-0.",
+            ),
+            "rejected",
+            "rejected",
+            "without key",
+        ),
+        (
+            of_code("50003", "This server is not the leader"),
+            "retry",
+            "retry",
+            "(50003)",
+        ),
+        (
+            of_code("50003", CORRUPT),
+            "retry",
+            "rejected",
+            "(50003): This message",
+        ),
+        (
+            of_code("50003", EXPIRED),
+            "unknown",
+            "unknown",
+            "(50003): Expiring",
+        ),
+        (
+            of_code("50003", "The request timed out."),
+            "unknown",
+            "unknown",
+            "timed out",
+        ),
+        (
+            of_code("50003", UNDER_REPLICATED),
+            "unknown",
+            "unknown",
+            "fewer in-sync",
+        ),
+        (of_code("40101", "no"), "retry", "retry", "check the rights"),
+        (of_code("40301", "no"), "retry", "retry", "check the rights"),
+        (of_code("40401", "no"), "retry", "retry", "topic exists"),
+        (of_code("40402", "no"), "retry", "retry", "has the partition"),
+        (of_code("42206", "no"), "rejected", "rejected", "(42206): no"),
+        // Kafka's own codes, which Redpanda's proxy has.
+        (
+            r#"{"partition":4,"offset":12,"error_code":0}"#.into(),
+            "4@12",
+            "4@12",
+            "",
+        ),
+        (
+            of_code("-1", "The server experienced an unexpected error."),
+            "retry",
+            "retry",
+            "(-1): The server",
+        ),
+        // Texts for numbers.
+        (
+            r#"{"partition":"4","offset":"12","error_code":null}"#.into(),
+            "4@12",
+            "4@12",
+            "",
+        ),
+        (
+            of_code("\"50003\"", LARGE),
+            "rejected",
+            "rejected",
+            "(50003): The request",
+        ),
+        (of_code("\"50003\"", "no"), "retry", "retry", "(50003): no"),
+        (
+            r#"{"partition":"x","offset":"12"}"#.into(),
+            "unknown",
+            "unknown",
+            "tells no offset",
+        ),
+        (of_code("\"FAILED\"", "no"), "unknown", "unknown", "(no code): no"),
+        (
+            of_code("true", LARGE),
+            "rejected",
+            "rejected",
+            "(no code): The request",
+        ),
+        // No place.
+        (
+            r#"{"partition":-1,"offset":-1}"#.into(),
+            "unknown",
+            "unknown",
+            "acks=all",
+        ),
+        (
+            r#"{"partition":-1,"offset":12}"#.into(),
+            "unknown",
+            "unknown",
+            "acks=all",
+        ),
+        (
+            r#"{"partition":4,"offset":-1,"error_code":null,"error":null}"#.into(),
+            "unknown",
+            "unknown",
+            "acks=all",
+        ),
+        (
+            r#"{"partition":-1,"offset":-1,"error_code":50003,"error":"no"}"#.into(),
+            "retry",
+            "retry",
+            "(50003): no",
+        ),
+        (
+            r#"{"partition":4.5,"offset":12}"#.into(),
+            "unknown",
+            "unknown",
+            "acks=all",
+        ),
+        (
+            r#"{"partition":4294967296,"offset":12}"#.into(),
+            "unknown",
+            "unknown",
+            "acks=all",
+        ),
+        // Both names of the text, or none, or another kind of value.
+        (
+            r#"{"error_code":500,"message":"one","error":"two"}"#.into(),
+            "retry",
+            "retry",
+            "(500): one",
+        ),
+        (
+            r#"{"error_code":500,"message":null,"error":"two"}"#.into(),
+            "retry",
+            "retry",
+            "(500): two",
+        ),
+        (
+            r#"{"error_code":500,"message":"one","message":"two"}"#.into(),
+            "retry",
+            "retry",
+            "(500): ",
+        ),
+        (
+            r#"{"error_code":500,"message":{"a":1},"error":["b"]}"#.into(),
+            "retry",
+            "retry",
+            "(500): ",
+        ),
+        (
+            r#"{"partition":4,"offset":12,"error":"a warning"}"#.into(),
+            "4@12",
+            "4@12",
+            "",
+        ),
+        (
+            format!(r#"{{"error":"{LARGE}"}}"#),
+            "rejected",
+            "rejected",
+            "(no code): The request",
+        ),
+        (
+            r#"{"message":"no"}"#.into(),
+            "unknown",
+            "unknown",
+            "(no code): no",
+        ),
+        // No entry at all.
+        (
+            "null".into(),
+            "unknown",
+            "unknown",
+            "answers 200 without a result",
+        ),
+        ("[]".into(), "unknown", "unknown", "answers 200 without a result"),
+        (
+            "\"12\"".into(),
+            "unknown",
+            "unknown",
+            "answers 200 without a result",
+        ),
+        ("{}".into(), "unknown", "unknown", "tells no offset"),
+    ] {
+        for dialect in [Dialect::Strimzi, Dialect::ConfluentV2] {
+            for (key, expected) in [(Some("k"), with_key), (None, without_key)] {
+                let places = [
+                    r#"{"partition":0,"offset":1}"#,
+                    r#"{"partition":2,"offset":3,"error_code":null}"#,
+                ];
+                let body = format!(r#"{{"offsets":[{},{},{entry}]}}"#, places[0], places[1]);
+                let records = [record(None), record(Some("k")), record(key)];
+                let (letters, reason) = outcomes_of(dialect, &records, &answer(200, JSON, &body));
+                assert_eq!(letters, format!("0@1 2@3 {expected}"), "{entry}");
+                assert!(reason.contains(words), "{entry}: {reason}");
+            }
+        }
     }
 }
 
