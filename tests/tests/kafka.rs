@@ -19,6 +19,9 @@ use serde_json::{Value, json};
 /// Longer than the functions wait before they try to deliver.
 const ATTEMPT: Duration = Duration::from_secs(3);
 
+/// Longer than anybody waits for an answer: the server does its work, and hangs.
+const LONGER_THAN_ANY_WAITS: Duration = Duration::from_secs(60);
+
 /// How many events are posted into each trouble.
 const EVENTS: usize = 20;
 
@@ -74,6 +77,7 @@ fn over_kafka_nothing_is_lost() {
     let world = World { dev, door, cluster };
     events_are_in_kafka_as_they_were_accepted(&world);
     readers_read_them_back(&world);
+    readers_bear_that_the_proxy_is_away_and_get_each_event_once(&world);
     one_record_that_kafka_refuses_is_a_dead_letter(&world);
     an_event_that_is_too_large_for_the_proxy_is_a_dead_letter_or_refused(&world);
     accept_kafka_waits_for_the_acknowledgement(&world);
@@ -170,6 +174,64 @@ fn readers_read_them_back(world: &World) {
     let since = events[5].timestamp();
     let mut from_a_time = Events::open(origin, &format!("/v2/stream/{stream}?since={since}"));
     assert!(from_a_time.next_event().timestamp() >= since);
+}
+
+/// The way is closed to readers and to delivery alike, which writes again what was not acknowledged.
+fn readers_bear_that_the_proxy_is_away_and_get_each_event_once(world: &World) {
+    let stream = format!("kafka.away.{}", fresh_uuid());
+    create_topics(&world.cluster.broker(), &[&stream], 1_000_000);
+    world.add(&stream, &json!({"sinks": ["kafka"], "accept": "queue"}));
+    let origin = &world.dev.instance.origin;
+    let live = format!("/v2/stream/{stream}");
+    let all = format!("{live}?since=2020-01-01T00:00:00Z");
+    let mut readers = vec![Events::open(origin, &live), Events::open(origin, &all)];
+    let mut posted = world.post(&stream);
+    for trouble in [
+        Trouble::CutAfter(0),
+        Trouble::Slow(LONGER_THAN_ANY_WAITS),
+        Trouble::Answered(OVERLOADED),
+        Trouble::Answered(TOO_MANY),
+        Trouble::HungUp,
+    ] {
+        world.door.make(Some(trouble));
+        posted.extend(world.post(&stream));
+        thread::sleep(ATTEMPT);
+    }
+    // One that comes meanwhile is let in, and reads once it can.
+    readers.push(Events::open(origin, &all));
+    world.door.make(None);
+    comes_true_within(PATIENCE, "every event is in Kafka, and some are twice", || {
+        let delivered = world.delivered(&stream);
+        delivered.len() == posted.len() && delivered.values().any(|count| *count > 1)
+    });
+    let last = world.post(&stream);
+    posted.extend(last.clone());
+    posted.sort_unstable();
+    for reader in &mut readers {
+        let mut came: Vec<String> = reader
+            .take(posted.len())
+            .iter()
+            .map(eventstar_tests::SseEvent::meta_id)
+            .collect();
+        assert!(
+            came.ends_with(&last),
+            "the last come last, and no other comes again"
+        );
+        came.sort_unstable();
+        assert_eq!(came, posted);
+        assert!(reader.gaps().is_empty());
+    }
+    comes_true_within(PATIENCE, "the metrics tell of what was passed over", || {
+        let page = world
+            .dev
+            .instance
+            .admin(Request::get("/metrics"))
+            .expect(200)
+            .text();
+        page.contains(&format!(
+            "eventstar_relay_repeated_records_total{{topic=\"{stream}\"}}"
+        ))
+    });
 }
 
 fn one_record_that_kafka_refuses_is_a_dead_letter(world: &World) {
