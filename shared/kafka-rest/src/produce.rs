@@ -173,9 +173,9 @@ fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
-/// Why a record failed. The code is a status, in Confluent's proxy with two more digits, or the 1 and 2 that its documentation names. Codes say
-/// little: 1 and 50002 ("not retriable") come with records that are too large as with a broker that errs, 2 and 50003 ("retriable")
-/// with a missing key, too. So the text decides where it can, and else the record is tried again.
+/// Why a record failed. The code is a status, in Confluent's proxy with two more digits, or the 1 and 2 that its documentation
+/// names. Codes say little: 1 and 50002 ("not retriable") come with records that are too large as with a broker that errs, 2 and
+/// 50003 ("retriable") with a missing key, too. So the text decides where it can, and else the record is tried again.
 fn failed(topic: &str, code: Option<i64>, text: &str, record: &Record) -> RecordOutcome {
     let shown = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
     let reason = format!("Kafka takes no record in {topic} ({shown}): {}", shorten(text));
