@@ -41,7 +41,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// Bytes of events of one log that are written together: some of them more and a chunk of the log would be full.
 const MAX_TOGETHER: usize = 900_000;
 
-/// How long a message waits after its delivery failed for the `attempts`th time.
+/// The wait of a message after its delivery failed for the `attempts`th time.
 #[must_use]
 pub fn retry_after(attempts: u64, random: [u8; 16]) -> Duration {
     backoff(FIRST_RETRY, LONGEST_RETRY, attempts, random)

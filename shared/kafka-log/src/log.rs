@@ -16,10 +16,10 @@ use crate::instance::Instance;
 use crate::seen::Seen;
 use crate::{Host, Link, open};
 
-/// How long a poll waits. Who looks waits for a moment, so that the others do not wait long.
+/// The wait of a poll. Who looks waits for a moment, so that the others do not wait long.
 const WAIT: Duration = Duration::from_millis(100);
 
-/// How long a proxy is left alone that answers polls at once, with nothing.
+/// A proxy that answers polls at once, with nothing, is left alone for so long.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The topic-partitions behind a proxy. Clones share their consumer instances, one for each place that is read at, and know which

@@ -12,7 +12,7 @@ use eventstar_event::time::Millis;
 use eventstar_kafka_rest::Consumed;
 use eventstar_log::LogName;
 
-/// How far from the last record of an event, in offsets, the next one may be. Delivery tries again after at most 300 seconds: in
+/// Most offsets between a record of an event and the next one of it. Delivery tries again after at most 300 seconds: in
 /// that time 90,000 records come to a partition that gets 300 a second.
 const REACH: u32 = 100_000;
 
@@ -34,14 +34,14 @@ const IDLE: Duration = Duration::from_secs(60);
 /// 96 bits of an id's hash: at 1,000 records a second, two ids are taken for one once in 10^13 years.
 type Hash = [u32; 3];
 
-/// What was read of all topic-partitions.
+/// The ids that were read, of all topic-partitions.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     windows: Vec<Window>,
     hashers: [RandomState; 2],
 }
 
-/// What was read in a row of one topic-partition. Readers that are far apart have one each.
+/// The ids that were read in a row of one topic-partition. Readers that are far apart have one each.
 #[derive(Debug)]
 struct Window {
     log: LogName,
@@ -155,7 +155,7 @@ impl Seen {
 }
 
 impl Window {
-    /// Whether the event with this id had a record before `offset`, within reach; remembers this one.
+    /// True where the event with this id had a record before `offset`, within reach. Remembers this one.
     fn is_repeated(&mut self, hash: Hash, offset: u64) -> bool {
         // Within a window, offsets lie close together.
         let place = offset as u32;

@@ -53,11 +53,11 @@ const NEVER: [&str; 7] = [
     "cannot accept message without key",
 ];
 
-/// What a broker says of a batch that it cannot read, and of a record without a key in a compacted topic, where it or the proxy is
+/// A broker's words for a batch that it cannot read, and for a record without a key in a compacted topic, where it or the proxy is
 /// older than Kafka 2.4. Only the second is for good.
 const CORRUPT: &str = "has a null key for a compacted topic";
 
-/// What Kafka's producer says of a record when it does not know whether a broker has it. Source: `Errors` (`REQUEST_TIMED_OUT`,
+/// The words of Kafka's producer for a record of which it does not know whether a broker has it. Source: `Errors` (`REQUEST_TIMED_OUT`,
 /// `NETWORK_EXCEPTION`, `NOT_ENOUGH_REPLICAS_AFTER_APPEND`) and `ProducerBatch` of Apache Kafka.
 const PERHAPS: [&str; 4] = [
     "Expiring ",
@@ -80,7 +80,7 @@ impl Proxy {
         self.request(Method::GET, &["topics", topic], "")
     }
 
-    /// What became of each of the `records` that were sent to `topic`, in their order: always as many outcomes.
+    /// The outcome of each of the `records` that were sent to `topic`, in their order: always as many outcomes.
     ///
     /// Missing topics, partitions and rights are mended by an operator: records that meet them are retried.
     ///
@@ -144,7 +144,7 @@ fn whole_request(topic: &str, count: usize, answer: &Response<Bytes>) -> RecordO
     }
 }
 
-/// What an entry of an answer says of its record.
+/// The outcome of a record, as its entry of an answer tells it.
 fn outcome(topic: &str, placed: &Value, record: &Record, answer: &Response<Bytes>) -> RecordOutcome {
     let member = |name: &str| placed.get(name).filter(|value| !value.is_null());
     // Strimzi's bridge calls it `message`, Confluent's proxy `error`.

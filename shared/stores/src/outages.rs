@@ -7,7 +7,7 @@ use eventstar_event::time::Millis;
 use eventstar_log::LogName;
 use eventstar_ports::{PortError, PortErrorKind, backoff};
 
-/// How long a follower bears that a log cannot be read: the first try that fails after this ends it. A proxy that is started again,
+/// A follower bears for so long that a log cannot be read: the first try that fails after this ends it. A proxy that is started again,
 /// or moved to another machine, is back within a minute; a request to one that hangs takes 15 s more to fail.
 const PATIENCE: Millis = 75_000;
 
@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// Longest `Retry-After` that is obeyed: who asks for more is asked again before.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// How long the others wait while one tries.
+/// The others wait for so long at a time while one tries.
 const WHILE_TRYING: Duration = Duration::from_secs(1);
 
 /// When a try that nothing was heard of does not hold up the others any more: its follower has gone. Requests take less.
@@ -32,7 +32,7 @@ const MAX_OUTAGES: usize = 64;
 pub struct ReadFailure {
     /// The error.
     pub error: PortError,
-    /// How long the server wants to be left alone, where it says so.
+    /// The time for which the server wants to be left alone, where it says so.
     pub retry_after: Option<Duration>,
 }
 
@@ -46,7 +46,7 @@ impl From<PortError> for ReadFailure {
 }
 
 impl ReadFailure {
-    /// Whether another try can have another end.
+    /// True where another try can have another end.
     fn may_pass(&self) -> bool {
         matches!(
             self.error.kind,
@@ -85,7 +85,7 @@ impl Outage {
     }
 }
 
-/// What a follower may do.
+/// The next step of a follower.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
     /// Read the log.
@@ -96,7 +96,7 @@ pub(crate) enum Turn {
     End(PortError),
 }
 
-/// What became of a try that failed.
+/// The consequence of a try that failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failed {
     /// Another try in a while.
@@ -108,7 +108,7 @@ pub(crate) enum Failed {
 }
 
 impl Outages {
-    /// What a follower may do that stands at `place` since `began`.
+    /// The next step of a follower that stands at `place` and began at `began`.
     pub(crate) fn turn(&self, place: PlaceIn<'_>, began: Millis, now: Millis) -> Turn {
         let mut outages = self.0.borrow_mut();
         let Some(outage) = outages.iter_mut().find(|outage| outage.is_at(place)) else {

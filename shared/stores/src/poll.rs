@@ -35,7 +35,7 @@ impl<S: Sql> PolledLog for SqlLog<S> {
     }
 }
 
-/// What a follower needs of its host. It must not belong to one request.
+/// The ports that a follower needs. The host must not belong to one request.
 pub trait PollingHost: Timer + Clock + Ids + Diagnostics + 'static {}
 
 impl<T: Timer + Clock + Ids + Diagnostics + 'static> PollingHost for T {}
@@ -91,7 +91,7 @@ enum State {
     Ended,
 }
 
-/// What comes of one look.
+/// The outcome of one look.
 enum Step {
     Frame(Frame),
     /// There may be more at once.

@@ -19,7 +19,7 @@ const TAIL_BYTES: usize = 1024 * 1024;
 /// Logs of which something is kept. What is beyond is read by each follower for itself.
 const MAX_TAILS: usize = 64;
 
-/// How long a follower sleeps while another one looks: a query takes a few milliseconds. Where it takes longer, as one to a server that
+/// A follower sleeps for so long while another one looks: a query takes a few milliseconds. Where it takes longer, as one to a server that
 /// hangs, half as long as it has taken, and this at most.
 const WHILE_LOOKING: Duration = Duration::from_millis(20);
 const LONGEST_WHILE_LOOKING: Duration = Duration::from_secs(1);

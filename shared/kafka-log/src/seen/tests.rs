@@ -30,7 +30,7 @@ fn others(from: u64, to: u64) -> Vec<Consumed> {
 }
 
 impl Seen {
-    /// Whether the one record at `offset` is repeated.
+    /// True where the one record at `offset` is repeated.
     fn is_repeated(&mut self, offset: u64, id: &str) -> bool {
         !self
             .repeated(&log("x"), offset, &[record(offset, id)], 0)
@@ -48,7 +48,7 @@ impl Seen {
 
 #[test]
 fn an_id_is_known_for_the_next_hundred_thousand_offsets() {
-    // The lower halves of offsets begin anew in between.
+    // The lower halves of offsets begin again in between.
     for start in [0, u64::from(u32::MAX) - 50_000] {
         for (distance, expected) in [(1, true), (50_000, true), (REACHED, true), (REACHED + 1, false)] {
             let mut seen = Seen::default();

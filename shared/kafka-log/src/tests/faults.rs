@@ -4,7 +4,7 @@ use eventstar_platform_memory::Fault;
 
 use super::*;
 
-/// What keeps all answers away.
+/// Keeps all answers away.
 type Outage = fn(&Bridge, &Memory);
 
 const OUTAGES: [(&str, Outage); 5] = [

@@ -2,7 +2,7 @@ use eventstar_ports::{Metrics as _, Platform as _};
 
 use super::*;
 
-/// How many records were passed over, as an operator reads it.
+/// The records that were passed over, as an operator reads their number.
 async fn counted(memory: &Memory) -> u64 {
     memory.run_background().await;
     let samples = memory.metrics().read().await.unwrap();

@@ -187,7 +187,7 @@ fn an_entry_says_what_became_of_its_record_and_of_no_other() {
         ),
         (of_code("2", CORRUPT), "retry", "rejected", "(2): This message"),
         (of_code("2", EXPIRED), "unknown", "unknown", "(2): Expiring"),
-        // What its proxy says instead.
+        // Its proxy says these instead.
         (
             of_code("50002", "Cannot execute transactional method"),
             "retry",
