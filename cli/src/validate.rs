@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use eventstar_event::json::{JsonError, split_body};
-use eventstar_event::{Document, SchemaUri, StreamName};
+use eventstar_event::{Document, SchemaUri};
 use eventstar_stream_config::{Stream, StreamConfigs};
 use eventstar_validation::Schema;
 use serde_json::Value;
@@ -178,12 +178,9 @@ impl Rules {
             .get_str(&["meta", "stream"])
             .map(|stream| stream.into_owned());
         let config = match (&self.streams, &stream) {
-            (Some(streams), Some(stream)) => Some(
-                streams
-                    .stream(stream)
-                    .filter(|_| StreamName::parse(stream).is_ok())
-                    .ok_or("/meta/stream: not configured: add the stream to the stream config, or correct the event")?,
-            ),
+            (Some(streams), Some(stream)) => Some(streams.stream(stream).ok_or(
+                "/meta/stream: not configured: add the stream to the stream config, or correct the event",
+            )?),
             _ => None,
         };
         let schema = self.schema(&uri)?;

@@ -230,10 +230,9 @@ fn lacks_kafka<P: Platform>(platform: &P, config: &RawValue) -> Option<String> {
         Err(reason) => reason,
     };
     let streams = StreamConfigs::parse(&serde_json::from_str(config.get()).ok()?).ok()?;
-    let stream = streams.names().find(|name| {
-        let stream = streams.stream(name);
-        stream.is_some_and(|stream| stream.sinks.has(Sink::Kafka))
-    })?;
+    let (stream, _) = streams
+        .entries()
+        .find(|(_, stream)| stream.sinks.has(Sink::Kafka))?;
     Some(format!(
         "stream {stream} has the sink kafka, but {reason}: correct it and deploy, or leave kafka out of the stream's sinks"
     ))

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use eventstar_delivery::{DeadLetter, How, QueueMessage, Redelivered, Settled, redeliver, settle};
 use eventstar_event::time::from_iso;
-use eventstar_event::{Envelope, MAX_EVENT_BYTES};
+use eventstar_event::{Envelope, MAX_EVENT_BYTES, StreamName};
 use eventstar_http_api::{Request, Response, json, method_not_allowed, not_found, text, unavailable};
 use eventstar_log::{LogName, Sink, Sinks};
 use eventstar_ports::Platform;
@@ -204,6 +204,7 @@ fn message(line: &Line, configs: &Configs) -> Result<QueueMessage, String> {
         );
     };
     let log = LogName::parse(log).ok_or_else(|| format!("log: '{log}' is no log"))?;
+    StreamName::parse(stream).map_err(|error| format!("stream: {error}"))?;
     let dt = from_iso(&line.dt).ok_or_else(|| "dt: no time like 2026-01-01T00:00:00.000Z".to_owned())?;
     if event.len() > MAX_EVENT_BYTES {
         return Err(format!(

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use eventstar_delivery::DEAD_LETTER_TOPIC;
-use eventstar_event::{SchemaUri, StreamName, Topic};
+use eventstar_event::{SchemaUri, Topic};
 use eventstar_http_api::{Access, Principal};
 use eventstar_ports::{Level, Platform};
 use eventstar_stores::SchemaLookup;
@@ -119,7 +119,7 @@ fn allowed(
     let configs = gathered.configs.as_ref().map_err(Failure::ours)?;
     let shown = shorten(stream);
     let about = || format!("event of schema at {uri} destined to stream {shown}");
-    let reserved = stream == DEAD_LETTER_TOPIC || StreamName::parse(stream).is_err();
+    let reserved = stream == DEAD_LETTER_TOPIC;
     let service = &rules.event_service;
     let ours = |config: &Rc<Stream>| service.is_none() || config.event_service == *service;
     let Some(config) = configs

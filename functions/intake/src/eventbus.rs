@@ -25,6 +25,7 @@ use serde_json::{Map, Value};
 use crate::answer::{self, Failure, Outcome};
 use crate::decide::Sender;
 use crate::errors::{self, Refused};
+use crate::gather::shorten;
 use crate::said::Said;
 use crate::{Isolate, body, process};
 
@@ -164,7 +165,7 @@ fn convert(raw: &str, configs: &Configs) -> Result<String, Failure> {
     let Some(stream) = configs.streams.stream(&topic) else {
         return Err(Failure::client(
             "unknown_stream",
-            format!("Topic {topic} not configured"),
+            format!("Topic {} not configured", shorten(&topic)),
         ));
     };
     let (name, version) = match schema_of(&event) {
@@ -305,8 +306,7 @@ pub(crate) async fn topics<P: Platform>(isolate: &Isolate, platform: &P, request
     };
     let topics: Map<String, Value> = configs
         .streams
-        .names()
-        .filter_map(|name| Some((name, configs.streams.stream(name)?)))
+        .entries()
         .map(|(name, stream)| {
             (
                 name.to_owned(),

@@ -25,6 +25,7 @@ async fn world(allowed: &str) -> (Rc<Isolate>, Memory) {
         "parted": {"schema_title": "x", "partitions": 3},
         "errors": {"schema_title": "error"},
         "/^job\\./": {"schema_title": "x"},
+        "/^work\\./": {"schema_title": "x", "topics": ["a"], "stream_aliases": ["works"]},
         "wide": {"schema_title": "x", "partitions": 64, "topic_prefixes": ["1.", "2.", "3."]},
     });
     let config = serde_json::value::to_raw_value(&config).unwrap();
@@ -342,6 +343,12 @@ fn bad_requests_are_refused_with_the_originals_words() {
                 400,
                 "not_found",
                 "Invalid streams: /^job\\./",
+            ),
+            (
+                "/v2/stream/%2F%5Ework%5C.%2F,works,work.x",
+                400,
+                "not_found",
+                "Invalid streams: /^work\\./,works",
             ),
             (
                 "/v2/stream/a?since=yesterday",

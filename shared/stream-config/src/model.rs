@@ -12,7 +12,8 @@ use crate::merge;
 use crate::pattern::StreamPattern;
 use crate::stream::{self, Stream, strings};
 
-/// Most lookups remembered; names that match a regex are the producers' choice, so the memory must be bounded.
+/// Most streams whose settings are remembered; names that match a regex are the producers' choice, so the memory must be bounded.
+/// With names of at most 249 bytes these are some megabytes of an isolate's 128 MB.
 const MAX_REMEMBERED: usize = 4096;
 
 /// A config that cannot be used.
@@ -42,6 +43,10 @@ impl Entry {
         }
     }
 
+    fn typed(&self, stream: &str) -> Stream {
+        Stream::from_settings(&self.settings, topics(self, stream))
+    }
+
     /// All settings, with the topics of `stream`.
     fn answered(&self, stream: &str) -> Map<String, Value> {
         let mut settings = self.settings.clone();
@@ -56,7 +61,7 @@ pub struct StreamConfigs {
     exact: HashMap<String, usize>,
     /// Other names of streams (`stream_aliases`), and the streams' own.
     aliases: BTreeMap<String, String>,
-    remembered: RefCell<HashMap<String, Option<Rc<Stream>>>>,
+    remembered: RefCell<HashMap<String, Rc<Stream>>>,
 }
 
 impl StreamConfigs {
@@ -121,7 +126,12 @@ impl StreamConfigs {
                 pointer: format!("{at}{below}"),
                 message,
             })?;
-            for alias in strings(settings.get("stream_aliases")) {
+            // A regex is no stream that could have another name.
+            let aliases = strings(settings.get("stream_aliases"));
+            let names = aliases
+                .into_iter()
+                .filter(|alias| pattern.is_none() && StreamName::parse(alias).is_ok());
+            for alias in names {
                 configs.aliases.entry(alias).or_insert_with(|| key.clone());
             }
             settings.insert("stream".into(), Value::from(key.as_str()));
@@ -156,7 +166,7 @@ impl StreamConfigs {
     pub fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
         let aliases = self.aliases.iter();
         aliases
-            .filter(|(alias, _)| !self.exact.contains_key(*alias) && StreamName::parse(alias).is_ok())
+            .filter(|(alias, _)| !self.exact.contains_key(*alias))
             .map(|(alias, stream)| (alias.as_str(), stream.as_str()))
     }
 
@@ -206,21 +216,32 @@ impl StreamConfigs {
             .collect()
     }
 
-    /// The typed settings of `stream`, remembered for the next event.
+    /// The typed settings of `stream`, remembered for the next event; `None` for what is no name of a stream, as a regex, though
+    /// it be a key of the config. Anybody may ask: what is not found is not remembered.
     #[must_use]
     pub fn stream(&self, stream: &str) -> Option<Rc<Stream>> {
         if let Some(known) = self.remembered.borrow().get(stream) {
-            return known.clone();
+            return Some(Rc::clone(known));
         }
-        let found = self
-            .find(stream)
-            .map(|entry| Rc::new(Stream::from_settings(&entry.settings, topics(entry, stream))));
+        StreamName::parse(stream).ok()?;
+        let found = Rc::new(self.find(stream)?.typed(stream));
         let mut remembered = self.remembered.borrow_mut();
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();
         }
-        remembered.insert(stream.to_owned(), found.clone());
-        found
+        remembered.insert(stream.to_owned(), Rc::clone(&found));
+        Some(found)
+    }
+
+    /// The typed settings of each key, those of regexes too, in order.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Stream)> {
+        let entries = self.entries.iter();
+        entries.map(|entry| (entry.key.as_str(), entry.typed(&entry.key)))
+    }
+
+    /// The typed settings that count for a name, or for a regex that is a key.
+    pub(crate) fn entry(&self, name: &str) -> Option<Stream> {
+        Some(self.find(name)?.typed(name))
     }
 }
 

@@ -11,7 +11,7 @@ impl StreamConfigs {
     pub fn check_after(&self, earlier: &Self) -> Result<(), ConfigError> {
         for name in self.names().chain(earlier.names()) {
             let (Some(pointer), Some(now), Some(before)) =
-                (self.pointer(name), self.stream(name), earlier.stream(name))
+                (self.pointer(name), self.entry(name), earlier.entry(name))
             else {
                 continue;
             };

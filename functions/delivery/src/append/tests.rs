@@ -16,6 +16,7 @@ async fn world() -> (Rc<Isolate>, Memory) {
         "two": {
             "topics": ["eqiad.two", "codfw.two"], "partitions": 2, "log_epoch": 3, "retention": {"ms": -1},
         },
+        "/^job\\./": {"topics": ["jobs"]},
     });
     let config = serde_json::value::to_raw_value(&config).unwrap();
     let publish = RegistryRequest::PublishStreamConfig {
@@ -125,6 +126,12 @@ fn what_cannot_be_appended_is_refused_whole() {
         let second = format!("{good}\n{{\"event\":{{}}}}");
         for (path, body, status, said) in [
             ("nope/events", good.as_bytes(), 404, "has no stream nope"),
+            (
+                "%2F%5Ejob%5C.%2F/events",
+                good.as_bytes(),
+                404,
+                "has no stream /^job\\./",
+            ),
             ("two/events", good.as_bytes(), 400, "?topic=eqiad.two|codfw.two"),
             (
                 "two/events?topic=other",

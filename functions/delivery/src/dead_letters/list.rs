@@ -171,14 +171,8 @@ fn log_of(
     topic: &str,
     partition: Option<u32>,
 ) -> Result<LogName, Response> {
-    let streams = configs
-        .streams
-        .names()
-        .filter_map(|name| configs.streams.stream(name));
-    let Some(stream) = streams
-        .into_iter()
-        .find(|stream| stream.topics.iter().any(|known| known == topic))
-    else {
+    let mut streams = configs.streams.entries().map(|(_, stream)| stream);
+    let Some(stream) = streams.find(|stream| stream.topics.iter().any(|known| known == topic)) else {
         let detail = format!("no stream of the stream config, by its name, has the topic {topic}");
         return Err(error(
             request,

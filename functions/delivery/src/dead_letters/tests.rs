@@ -355,6 +355,11 @@ fn what_is_refused_again_is_told_and_is_no_new_letter() {
         for (letter, outcome, reason) in [
             (with("log", json!("x")), "refused", "'x' is no log"),
             (with("log", Value::Null), "refused", "names no log"),
+            (
+                with("stream", json!("/^x/")),
+                "refused",
+                "'/^x/' is not a stream name",
+            ),
             (with("dt", json!("soon")), "refused", "dt: no time"),
             (with("raw_event", json!("{")), "refused", "raw_event is not JSON"),
             (

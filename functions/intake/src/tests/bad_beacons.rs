@@ -352,9 +352,12 @@ fn bad_names_of_topic_and_schema_are_event_errors() {
             ),
             (
                 json!({"meta": {"topic": format!("job.{long}")}}),
-                "not configured",
+                "xx… not configured",
             ),
-            (json!({"meta": {"topic": "/^job\\./"}}), "not configured"),
+            (
+                json!({"meta": {"topic": "/^job\\./"}}),
+                "Topic /^job\\./ not configured",
+            ),
             (json!({"meta": {"topic": topic, "schema_uri": ""}}), unknown),
             (json!({"meta": {"topic": topic, "schema_uri": "/"}}), unknown),
             (json!({"meta": {"topic": topic, "schema_uri": "//1"}}), unknown),

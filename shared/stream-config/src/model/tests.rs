@@ -86,7 +86,7 @@ fn lookup_is_exact_first_and_then_the_first_regex_in_order() {
     assert_eq!(title("a.b").as_deref(), Some("exact"));
     assert_eq!(title("a.b.c").as_deref(), Some("first"));
     assert_eq!(title("b"), None);
-    assert_eq!(title("/^a/").as_deref(), Some("first"));
+    assert_eq!(title("/^a/"), None);
 }
 
 #[test]
@@ -345,4 +345,52 @@ fn remembered_lookups_are_bounded() {
         assert!(configs.stream(&format!("s{n}")).is_some());
     }
     assert!(configs.remembered.borrow().len() <= MAX_REMEMBERED);
+}
+
+#[test]
+fn the_key_of_a_regex_is_no_name_of_a_stream() {
+    let configs = StreamConfigs::parse(&json!({
+        "/^a/": {"topics": ["all"], "stream_aliases": ["letters"], "partitions": 2},
+        "//": {"topics": ["rest"]},
+        "b": {"stream_aliases": ["/^a/"]},
+    }))
+    .unwrap();
+    for name in ["/^a/", "//", "letters/", "", "a b", "é"] {
+        assert!(configs.stream(name).is_none(), "{name}");
+    }
+    assert_eq!(configs.stream("ab").unwrap().topics, ["all"]);
+    assert_eq!(configs.name_of("letters"), "letters");
+    assert_eq!(configs.name_of("/^a/"), "/^a/");
+    assert_eq!(configs.aliases().count(), 0);
+    // EventStreamConfig answers for a regex, too.
+    assert_eq!(configs.settings("/^a/").unwrap()["stream"], "/^a/");
+    let entries: Vec<_> = configs
+        .entries()
+        .map(|(key, stream)| (key, stream.topics, stream.partitions))
+        .collect();
+    let one = |topic: &str| vec![topic.to_owned()];
+    assert_eq!(
+        entries,
+        [
+            ("/^a/", one("all"), 2),
+            ("//", one("rest"), 1),
+            ("b", one("b"), 1)
+        ]
+    );
+}
+
+/// Anybody names streams: a name of a megabyte must not stay in the isolate, nor thousands that no stream has.
+#[test]
+fn names_that_no_stream_has_are_not_remembered() {
+    let configs = StreamConfigs::parse(&json!({"a": {}, "/^job\\./": {}})).unwrap();
+    let long = "x".repeat(1_000_000);
+    for name in [&format!("job.{long}"), &long, "nope", "/^job\\./", "job. "] {
+        assert!(configs.stream(name).is_none());
+    }
+    assert_eq!(configs.remembered.borrow().len(), 0);
+    let longest = format!("job.{}", "x".repeat(245));
+    for name in ["a", "job.x", &longest, "a"] {
+        assert!(configs.stream(name).is_some(), "{name}");
+    }
+    assert_eq!(configs.remembered.borrow().len(), 3);
 }
