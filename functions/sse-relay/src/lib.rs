@@ -20,6 +20,7 @@ mod prepared;
 mod redact;
 mod refusal;
 mod relay;
+mod resume;
 mod select;
 mod site;
 mod slot;
@@ -44,7 +45,7 @@ use crate::prepared::PreparedChunks;
 use crate::redact::RedactedPages;
 use crate::refusal::Refusal;
 use crate::relay::{Form, Format};
-use crate::select::Selected;
+use crate::select::Selection;
 use crate::wanted::Wanted;
 
 /// Largest request body that is read: none is used.
@@ -176,18 +177,25 @@ fn form_of(headers: &HeaderMap) -> (Format, &'static str) {
     }
 }
 
-/// What a request asks for: the logs to read, and what of them. A stream that is unknown may be new: it is looked for once
-/// more.
+/// What a request asks for: the logs to read, and what of them. A stream that is unknown may be new, and so may a topic of the
+/// request's id: they are looked for once more.
 async fn asked<P: Platform>(
     isolate: &Isolate,
     platform: &P,
     request: &Request,
     streams: &str,
-) -> Result<Result<(Vec<Selected>, Wanted), Refusal>, PortError> {
+) -> Result<Result<(Selection, Wanted), Refusal>, PortError> {
     let version = isolate.version.from_now();
     let configs = isolate.configs.current(platform).await?;
     let mut selected = select::select(platform, &configs, request, streams);
-    if let Err(Refusal::UnknownStreams(_)) = selected {
+    let may_be_old = match &selected {
+        Ok(selection) => !selection.gone.is_empty(),
+        Err(refusal) => matches!(
+            refusal,
+            Refusal::UnknownStreams(_) | Refusal::ForeignTopics { .. }
+        ),
+    };
+    if may_be_old {
         let configs = isolate.configs.refreshed(platform, &version).await?;
         selected = select::select(platform, &configs, request, streams);
     }

@@ -3,7 +3,10 @@
 use eventstar_event::json::quote;
 use eventstar_event::time::Millis;
 use eventstar_log::{Chunk, Gap, GapReason, LogName, Start};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use crate::resume::Gone;
+use crate::select::Selected;
 
 /// A log, and where its next event is.
 #[derive(Debug)]
@@ -22,20 +25,27 @@ pub(crate) struct Place {
     head: u64,
     /// Its entry in the ids.
     entry: String,
-    /// How much of the entry stays the same: topic and partition.
+    /// How much of the entry stays the same: all but where the log stands.
     fixed: usize,
 }
 
 impl Place {
-    pub(crate) fn new(log: LogName, stream: String, asked: Start) -> Self {
+    /// The place of a log; `is_partial` tells that the reader has only some logs of its streams, which the ids then say.
+    pub(crate) fn new(selected: Selected, is_partial: bool) -> Self {
+        let Selected {
+            log,
+            stream,
+            start: asked,
+        } = selected;
         let timestamp = match asked {
             Start::Timestamp(timestamp) | Start::Position { timestamp, .. } => Some(timestamp),
             Start::Offset(_) | Start::Latest => None,
         };
         let entry = format!(
-            "{{\"topic\":{},\"partition\":{}",
+            "{{\"topic\":{},\"partition\":{}{}",
             quote(log.topic.as_str()),
-            log.partition
+            log.partition,
+            if is_partial { ",\"partial\":true" } else { "" }
         );
         let mut place = Self {
             log,
@@ -93,15 +103,13 @@ impl Place {
     }
 
     fn gap_text(&self, reason: GapReason, from: &Value, to: &Value) -> String {
-        json!({
-            "type": "gap",
-            "reason": reason,
-            "topic": self.log.topic.as_str(),
-            "partition": self.log.partition,
-            "from": from,
-            "to": to,
-        })
-        .to_string()
+        gap_text(
+            reason,
+            self.log.topic.as_str(),
+            Some(self.log.partition),
+            from,
+            to,
+        )
     }
 
     /// The event at `offset` was read.
@@ -140,8 +148,12 @@ impl Place {
         use std::fmt::Write as _;
         let entry = &mut self.entry;
         entry.truncate(self.fixed);
+        let asked = match self.asked {
+            Start::Offset(offset) | Start::Position { offset, .. } => Some(offset),
+            Start::Timestamp(_) | Start::Latest => None,
+        };
         // Writing to a text cannot fail.
-        let _ = match self.next {
+        let _ = match self.next.or(asked) {
             Some(next) => write!(entry, ",\"offset\":{next}"),
             None => write!(entry, ",\"offset\":-1"),
         };
@@ -150,6 +162,26 @@ impl Place {
         }
         entry.push('}');
     }
+}
+
+/// The text of a `gap` event for a topic-partition of the reader's id that its streams do not have any more.
+pub(crate) fn gone(gone: &Gone) -> String {
+    let mut from = Map::new();
+    from.extend(gone.offset.map(|offset| ("offset".to_owned(), offset.into())));
+    from.extend(gone.timestamp.map(|time| ("timestamp".to_owned(), time.into())));
+    let from = Value::Object(from);
+    gap_text(GapReason::Gone, &gone.topic, gone.partition, &from, &Value::Null)
+}
+
+fn gap_text(reason: GapReason, topic: &str, partition: Option<u32>, from: &Value, to: &Value) -> String {
+    let mut gap = json!({"type": "gap", "reason": reason, "topic": topic});
+    // A topic that an id names without a partition has none to tell of.
+    if let Some(partition) = partition {
+        gap["partition"] = partition.into();
+    }
+    gap["from"] = from.clone();
+    gap["to"] = to.clone();
+    gap.to_string()
 }
 
 /// The id of a connection: where to go on in every log of the request.
@@ -167,13 +199,20 @@ mod tests {
 
     use super::*;
 
+    fn selected(asked: Start) -> Selected {
+        Selected {
+            log: LogName {
+                topic: Topic::parse("a").unwrap(),
+                partition: 0,
+                epoch: 0,
+            },
+            stream: "a".into(),
+            start: asked,
+        }
+    }
+
     fn place(asked: Start) -> Place {
-        let log = LogName {
-            topic: Topic::parse("a").unwrap(),
-            partition: 0,
-            epoch: 0,
-        };
-        Place::new(log, "a".into(), asked)
+        Place::new(selected(asked), false)
     }
 
     #[test]
@@ -237,5 +276,54 @@ mod tests {
             r#"{"type":"gap","reason":"expired","topic":"a","partition":0,"from":{"offset":8,"timestamp":40},"to":{"offset":20,"timestamp":99}}"#
         );
         assert_eq!(old.start(), Start::Offset(20));
+    }
+
+    /// Else a reader whose log could not be opened would go on with the latest.
+    #[test]
+    fn a_log_that_was_never_open_keeps_where_the_reader_wanted_it() {
+        for (asked, entry) in [
+            (Start::Latest, r#""offset":-1}"#),
+            (Start::Offset(3), r#""offset":3}"#),
+            (
+                Start::Position {
+                    offset: 3,
+                    timestamp: 40,
+                },
+                r#""offset":3,"timestamp":40}"#,
+            ),
+            (Start::Timestamp(40), r#""offset":-1,"timestamp":40}"#),
+        ] {
+            let place = place(asked);
+            assert_eq!(place.entry(), format!(r#"{{"topic":"a","partition":0,{entry}"#));
+        }
+    }
+
+    #[test]
+    fn ids_of_a_reader_that_has_some_logs_only_say_so() {
+        let mut place = Place::new(selected(Start::Offset(3)), true);
+        place.opened(3, 5, 100, None);
+        place.read(3, 60);
+        assert_eq!(
+            place.entry(),
+            r#"{"topic":"a","partition":0,"partial":true,"offset":4,"timestamp":61}"#
+        );
+    }
+
+    #[test]
+    fn a_gap_says_what_is_gone() {
+        let entry = |partition, offset, timestamp| Gone {
+            topic: "old".into(),
+            partition,
+            offset,
+            timestamp,
+        };
+        assert_eq!(
+            gone(&entry(Some(2), Some(3), Some(40))),
+            r#"{"type":"gap","reason":"gone","topic":"old","partition":2,"from":{"offset":3,"timestamp":40},"to":null}"#
+        );
+        assert_eq!(
+            gone(&entry(None, None, None)),
+            r#"{"type":"gap","reason":"gone","topic":"old","from":{},"to":null}"#
+        );
     }
 }

@@ -20,7 +20,7 @@ use crate::end::{self, End, Limits};
 use crate::metrics::Connected;
 use crate::place::{self, Place};
 use crate::redact::RedactedPages;
-use crate::select::Selected;
+use crate::select::Selection;
 use crate::slot::HeldSlot;
 use crate::wanted::Wanted;
 use crate::{Isolate, compress};
@@ -96,15 +96,18 @@ pub(crate) fn relay<P: Platform>(
     platform: P,
     isolate: &Rc<Isolate>,
     pages: Rc<RedactedPages>,
-    selected: Vec<Selected>,
+    selection: Selection,
     wanted: Wanted,
     slot: Option<HeldSlot<P>>,
     form: Form,
 ) -> ByteStream {
-    let places: Vec<Place> = selected
+    let places: Vec<Place> = selection
+        .logs
         .into_iter()
-        .map(|selected| Place::new(selected.log, selected.stream, selected.start))
+        .map(|selected| Place::new(selected, selection.is_partial))
         .collect();
+    let gaps: VecDeque<String> = selection.gone.iter().map(place::gone).collect();
+    gaps.iter().for_each(|_| isolate.metrics.gap());
     let progress = Progress::new(wanted.bounds, places.len());
     let wait = progress.wait(platform.now(), HEARTBEAT);
     let connection = Connection {
@@ -116,7 +119,7 @@ pub(crate) fn relay<P: Platform>(
         passed_over: 0,
         frames: SelectAll::new(),
         held: VecDeque::new(),
-        gaps: VecDeque::new(),
+        gaps,
         due: None,
         heartbeat: Box::pin(platform.sleep(wait)),
         quiet: true,

@@ -7,10 +7,11 @@ use eventstar_event::Topic;
 use eventstar_http_api::{Request, decode_segment, query, query_value};
 use eventstar_log::{LogName, Start};
 use eventstar_ports::{Clock, Config};
-use eventstar_sse::{LastEventId, parse_last_event_id, since_millis};
+use eventstar_sse::{parse_last_event_id, since_millis};
 use eventstar_stores::Configs;
 
 use crate::refusal::{MAX_LOGS, Refusal};
+use crate::resume::{Gone, resume};
 
 /// One log to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +22,23 @@ pub(crate) struct Selected {
     pub(crate) start: Start,
 }
 
+/// What a request reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Selection {
+    pub(crate) logs: Vec<Selected>,
+    /// What the request's id names besides.
+    pub(crate) gone: Vec<Gone>,
+    /// Whether these are only some logs of the streams, by the reader's choice.
+    pub(crate) is_partial: bool,
+}
+
 /// Resolves streams, `Last-Event-ID`, `since`: in this order of precedence, as the original.
 pub(crate) fn select(
     platform: &(impl Config + Clock),
     configs: &Configs,
     request: &Request,
     streams: &str,
-) -> Result<Vec<Selected>, Refusal> {
+) -> Result<Selection, Refusal> {
     let logs = logs_of(platform, configs, streams)?;
     let since = query_value(request.uri(), "since").filter(|since| !since.is_empty());
     let since = since
@@ -37,10 +48,14 @@ pub(crate) fn select(
     let default = since.map_or(Start::Latest, Start::Timestamp);
     let Some(id) = last_event_id(request) else {
         let from = |log: Log| log.from(default);
-        return Ok(logs.into_iter().map(from).collect());
+        return Ok(Selection {
+            logs: logs.into_iter().map(from).collect(),
+            gone: Vec::new(),
+            is_partial: false,
+        });
     };
     match parse_last_event_id(&id) {
-        Ok(entries) => resume(&logs, &entries, default),
+        Ok(entries) => resume(&logs, &entries, default, |topic| configs.streams.has_topic(topic)),
         Err(error) => Err(Refusal::LastEventId { error, id }),
     }
 }
@@ -65,13 +80,16 @@ fn last_event_id(request: &Request) -> Option<String> {
 
 /// A log of the streams asked for.
 #[derive(Debug, Clone)]
-struct Log {
-    name: LogName,
-    stream: String,
+pub(crate) struct Log {
+    pub(crate) name: LogName,
+    /// What the stream is configured under.
+    pub(crate) stream: String,
+    /// Which of the streams asked for.
+    pub(crate) asked: usize,
 }
 
 impl Log {
-    fn from(self, start: Start) -> Selected {
+    pub(crate) fn from(self, start: Start) -> Selected {
         Selected {
             log: self.name,
             stream: self.stream,
@@ -86,7 +104,7 @@ fn logs_of(config: &impl Config, configs: &Configs, streams: &str) -> Result<Vec
     let mut unknown = Vec::new();
     let mut logs: Vec<Log> = Vec::new();
     let mut seen = HashSet::new();
-    for name in decoded.split(',') {
+    for (asked, name) in decoded.split(',').enumerate() {
         let stream = configs.streams.name_of(name);
         let readable = may_read(&allowed, configs, stream);
         let Some(topics) = topics_of(configs, stream).filter(|_| readable) else {
@@ -97,6 +115,7 @@ fn logs_of(config: &impl Config, configs: &Configs, streams: &str) -> Result<Vec
         logs.extend(names.map(|name| Log {
             name,
             stream: topics.key.clone(),
+            asked,
         }));
     }
     if !unknown.is_empty() {
@@ -165,62 +184,4 @@ pub(crate) fn topics_of(configs: &Configs, stream: &str) -> Option<Topics> {
         partitions: config.partitions,
         epoch: config.read_epoch(),
     })
-}
-
-/// The logs that the entries name, and only those: a partial id consumes only its own partitions.
-fn resume(logs: &[Log], entries: &[LastEventId], default: Start) -> Result<Vec<Selected>, Refusal> {
-    let mut foreign = Vec::new();
-    let mut by_offset = Vec::new();
-    let mut by_time = Vec::new();
-    for entry in entries {
-        let (topic, partition) = match entry {
-            LastEventId::Topic(topic) => (topic, None),
-            LastEventId::Position(position) => (&position.topic, Some(position.partition)),
-        };
-        let of_entry = |log: &&Log| {
-            log.name.topic.as_str() == topic
-                && partition.is_none_or(|partition| log.name.partition == partition)
-        };
-        let before = by_offset.len() + by_time.len();
-        for log in logs.iter().filter(of_entry) {
-            match start_of(entry, default) {
-                start @ (Start::Offset(_) | Start::Position { .. }) => {
-                    by_offset.push(log.clone().from(start))
-                }
-                start => by_time.push(log.clone().from(start)),
-            }
-        }
-        if by_offset.len() + by_time.len() == before {
-            foreign.push(topic.clone());
-        }
-    }
-    if !foreign.is_empty() {
-        let mut available: Vec<String> = logs.iter().map(|log| log.name.topic.to_string()).collect();
-        available.dedup();
-        return Err(Refusal::ForeignTopics {
-            topics: foreign,
-            available,
-        });
-    }
-    // As in the original's ids, entries by timestamp come after those with an offset.
-    by_offset.append(&mut by_time);
-    let mut seen = HashSet::new();
-    by_offset.retain(|selected| seen.insert(selected.log.clone()));
-    Ok(by_offset)
-}
-
-/// Where an entry of an id starts; an offset beats a timestamp.
-fn start_of(entry: &LastEventId, default: Start) -> Start {
-    let LastEventId::Position(position) = entry else {
-        return default;
-    };
-    match (position.offset.map(u64::try_from), position.timestamp) {
-        (Some(Ok(offset)), Some(timestamp)) => Start::Position { offset, timestamp },
-        (Some(Ok(offset)), None) => Start::Offset(offset),
-        // Kafka's name for the beginning.
-        (Some(Err(_)), None) if position.offset == Some(-2) => Start::Offset(0),
-        // KafkaSSE writes -1 for a partition that it has not seen: the latest.
-        (_, None) => default,
-        (_, Some(time)) => Start::Timestamp(time),
-    }
 }

@@ -37,6 +37,8 @@ pub enum GapReason {
     Expired,
     /// The offset is another log's: its epoch is over, or it was copied from elsewhere.
     Foreign,
+    /// The topic-partition is none of the streams' any more. No log says so of itself.
+    Gone,
 }
 
 /// Events between what a reader asked for and where it starts may be missing.

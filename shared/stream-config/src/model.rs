@@ -43,6 +43,23 @@ impl Entry {
         }
     }
 
+    /// Whether a topic is one of the stream, or of a stream that the regex matches.
+    fn has_topic(&self, topic: &str) -> bool {
+        if topics(self, &self.key).iter().any(|known| known == topic) {
+            return true;
+        }
+        let setting = |name: &str| self.settings.get(name).filter(|setting| !setting.is_null());
+        let Some(pattern) = self.pattern.as_ref().filter(|_| setting("topics").is_none()) else {
+            return false;
+        };
+        let prefixes =
+            setting("topic_prefixes").map_or_else(|| vec![String::new()], |prefixes| strings(Some(prefixes)));
+        let mut streams = prefixes
+            .iter()
+            .filter_map(|prefix| topic.strip_prefix(prefix.as_str()));
+        streams.any(|stream| pattern.matches(stream))
+    }
+
     fn typed(&self, stream: &str) -> Stream {
         Stream::from_settings(&self.settings, topics(self, stream))
     }
@@ -231,6 +248,12 @@ impl StreamConfigs {
         }
         remembered.insert(stream.to_owned(), Rc::clone(&found));
         Some(found)
+    }
+
+    /// Whether a topic is one of a stream, known by its name or by a regex.
+    #[must_use]
+    pub fn has_topic(&self, topic: &str) -> bool {
+        self.entries.iter().any(|entry| entry.has_topic(topic))
     }
 
     /// The typed settings of each key, those of regexes too, in order.

@@ -394,3 +394,32 @@ fn names_that_no_stream_has_are_not_remembered() {
     }
     assert_eq!(configs.remembered.borrow().len(), 3);
 }
+
+#[test]
+fn a_topic_is_known_by_the_streams_that_have_it() {
+    let configs = StreamConfigs::parse(&json!({
+        "a": {},
+        "b": {"topic_prefixes": ["eqiad.", "codfw."]},
+        "/^job\\./": {},
+        "/^run\\./": {"topic_prefixes": ["eqiad."]},
+        "/^all\\./": {"topics": ["every"]},
+        "/^none/": {"topic_prefixes": []},
+    }))
+    .unwrap();
+    for (topic, known) in [
+        ("a", true),
+        ("b", false),
+        ("codfw.b", true),
+        ("eqiad.a", false),
+        ("job.x", true),
+        ("eqiad.job.x", false),
+        ("eqiad.run.x", true),
+        ("run.x", false),
+        ("every", true),
+        ("all.x", false),
+        ("nonesuch", false),
+        ("", false),
+    ] {
+        assert_eq!(configs.has_topic(topic), known, "{topic}");
+    }
+}
