@@ -310,12 +310,23 @@ fn gap(data: &str) -> String {
             other => other.to_string(),
         })
     };
-    let why = match text("/reason").as_deref() {
+    let reason = text("/reason");
+    let is_gone = reason.as_deref() == Some("gone");
+    let why = match reason.as_deref() {
         Some("expired") => "retention has dropped events",
         Some("foreign") => "the log is another one than that of the id, and its time decided",
+        Some("gone") => "the streams do not have it any more, the others go on",
         _ => return format!("gap: {data}"),
     };
     let part = |pointer| text(pointer).unwrap_or_else(|| "?".to_owned());
+    if is_gone {
+        return format!(
+            "gap: {}/{}, from offset {}: {why}",
+            part("/topic"),
+            part("/partition"),
+            part("/from/offset")
+        );
+    }
     format!(
         "gap: {}/{}, from offset {} to {}: {why}",
         part("/topic"),
@@ -338,6 +349,11 @@ mod tests {
         );
         let foreign = data.replace("expired", "foreign").replace("\"offset\":3,", "");
         assert!(gap(&foreign).starts_with("gap: a/0, from offset ? to 8: the log is another one"));
+        let gone = r#"{"type":"gap","reason":"gone","topic":"a","partition":0,"from":{"offset":3,"timestamp":40},"to":null}"#;
+        assert_eq!(
+            gap(gone),
+            "gap: a/0, from offset 3: the streams do not have it any more, the others go on"
+        );
         assert_eq!(gap("[]"), "gap: []");
     }
 

@@ -2,6 +2,7 @@
 
 use std::thread;
 
+use eventstar_tests::admin::add_known_streams;
 use eventstar_tests::events::{PrivateStream, order_event};
 use eventstar_tests::random::{Seeded, fresh_uuid};
 use eventstar_tests::{Events, Instance, Request, SseEvent, golden};
@@ -250,6 +251,70 @@ fn a_partitioned_stream_resumes_in_every_partition() {
     seen.sort();
     expected.sort();
     assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_reader_that_resumes_gets_what_is_in_partitions_that_are_new() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("raised");
+    let configure = |partitions: u32| {
+        let settings = json!({"schema_title": "test/event", "partitions": partitions});
+        add_known_streams(&instance, &json!({&stream.name: settings}));
+    };
+    configure(1);
+    let mut events = Events::open(&instance.origin, &stream.live());
+    instance.produce(&[stream.event(&fresh_uuid())]);
+    let last_id = events.next_event().id;
+    drop(events);
+    configure(4);
+    let mut sent = fresh_ids(40);
+    instance.produce(&sent.iter().map(|id| stream.event(id)).collect::<Vec<_>>());
+    let mut events = Events::resume(&instance.origin, &stream.live(), &last_id);
+    let mut seen = ids(&events.take(sent.len()));
+    seen.sort();
+    sent.sort();
+    assert_eq!(seen, sent);
+    let last_id = events.last_id().expect("an id");
+    assert!(last_id.contains("\"partition\":3"), "{last_id}");
+    assert!(events.gaps().is_empty());
+}
+
+#[test]
+fn a_reader_whose_topic_is_gone_is_told_and_goes_on_with_the_rest() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("topics");
+    let name = &stream.name;
+    let [old, kept, new] = ["old", "kept", "new"].map(|part| format!("{part}.{name}"));
+    let configure = |topics: &[&String]| {
+        let settings = json!({"schema_title": "test/event", "topics": topics});
+        add_known_streams(&instance, &json!({name: settings}));
+    };
+    configure(&[&old, &kept]);
+    let first = fresh_uuid();
+    let mut events = Events::open(&instance.origin, &stream.live());
+    instance.produce(&[stream.event(&first)]);
+    let last_id = events.next_event().id;
+    drop(events);
+    configure(&[&new, &kept]);
+    let second = fresh_uuid();
+    instance.produce(&[stream.event(&second)]);
+    let mut events = Events::resume(&instance.origin, &stream.live(), &last_id);
+    let event = events.next_event();
+    assert_eq!(event.meta_id(), second, "it is in the new topic");
+    assert!(!event.id.contains(&old), "{}", event.id);
+    let [gap] = events.gaps() else {
+        panic!("{:?}", events.gaps())
+    };
+    let gap = gap.json();
+    assert_eq!(
+        (
+            &gap["reason"],
+            &gap["topic"],
+            &gap["partition"],
+            &gap["from"]["offset"]
+        ),
+        (&json!("gone"), &json!(old), &json!(0), &json!(1))
+    );
 }
 
 #[test]

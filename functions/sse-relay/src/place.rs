@@ -174,13 +174,13 @@ pub(crate) fn gone(gone: &Gone) -> String {
 }
 
 fn gap_text(reason: GapReason, topic: &str, partition: Option<u32>, from: &Value, to: &Value) -> String {
-    let mut gap = json!({"type": "gap", "reason": reason, "topic": topic});
+    let mut gap = json!({
+        "type": "gap", "reason": reason, "topic": topic, "partition": partition, "from": from, "to": to,
+    });
     // A topic that an id names without a partition has none to tell of.
-    if let Some(partition) = partition {
-        gap["partition"] = partition.into();
+    if let (None, Some(gap)) = (partition, gap.as_object_mut()) {
+        gap.shift_remove("partition");
     }
-    gap["from"] = from.clone();
-    gap["to"] = to.clone();
     gap.to_string()
 }
 

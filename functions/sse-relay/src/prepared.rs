@@ -106,9 +106,12 @@ fn prepare(log: &LogName, event: LogEvent, pages: &RedactedPages) -> Prepared {
 /// redacted.
 fn data(log: &LogName, offset: u64, event: &str, key: Option<&str>, pages: &RedactedPages) -> Option<String> {
     let mut document = Document::parse(event).ok()?;
-    if pages.redact(&mut document) == Redaction::Impossible {
-        return None;
-    }
+    let key = match pages.redact(&mut document) {
+        Redaction::Impossible => return None,
+        Redaction::Unneeded => key,
+        // It may name who acted.
+        Redaction::Done => None,
+    };
     let members = [
         ("topic", Some(quote(log.topic.as_str()))),
         ("partition", Some(log.partition.to_string())),
@@ -163,6 +166,26 @@ mod tests {
             let data = data(&log(), 7, event, key, &RedactedPages::default());
             assert_eq!(data.as_deref(), expected);
         }
+    }
+
+    /// A message key may be made of the members that are taken out.
+    #[test]
+    fn an_event_without_who_acted_has_no_message_key() {
+        let setting = eventstar_platform_memory::Memory::new().with("REDACTED_PAGES", r#"{"w": ["P"]}"#);
+        let pages = RedactedPages::of(&setting).unwrap();
+        let data = |title: &str| {
+            let event = format!(r#"{{"meta":{{"domain":"w"}},"title":"{title}","user":"A"}}"#);
+            data(&log(), 7, &event, Some(r#"{"user":"A"}"#), &pages).unwrap()
+        };
+        let at = r#""topic":"eqiad.a","partition":2,"offset":7"#;
+        assert_eq!(
+            data("P"),
+            format!(r#"{{"meta":{{"domain":"w",{at}}},"title":"P"}}"#)
+        );
+        assert_eq!(
+            data("Q"),
+            format!(r#"{{"meta":{{"domain":"w",{at},"key":{{"user":"A"}}}},"title":"Q","user":"A"}}"#)
+        );
     }
 
     fn chunk(base: u64, size: usize) -> Chunk {

@@ -1,25 +1,118 @@
 //! Redaction: who acted on pages that are nobody's business. Source: EventStreams, `lib/eventstreams-util.js:49-138`.
+//!
+//! An event is about a page if any member that holds a title, at any depth, has one of the page. Then every member that names who
+//! acted is taken out. Where it cannot be told, nobody gets the event.
 
+mod title;
+
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use eventstar_event::json::quote;
 use eventstar_event::{Document, Kind, Node};
 use eventstar_ports::Config;
 
 /// The setting: `{"en.wikipedia.org": ["Page title", …]}`, the original's `mediawiki_redacted_pages`.
 const SETTING: &str = "REDACTED_PAGES";
 
-/// The pages whose actors readers must not see, by domain.
+/// Members that name the wiki, besides URLs: of all events, of `mediawiki/recentchange` and of CirrusSearch's.
+const DOMAINS: [&[&str]; 3] = [&["meta", "domain"], &["server_name"], &["domain"]];
+
+/// Members that name who acted: those that the original takes out (`performer`, `user`, `editor` of a revision), and those of
+/// `mediawiki/user/blocks-change`. What is true or false (`visibility.user`) is no name.
+const ACTORS: [&str; 5] = ["performer", "user", "editor", "user_text", "user_id"];
+
+/// The stream whose events keep an empty `performer`, as the original leaves it.
+const PAGE_CHANGE: &str = "mediawiki.page_change.v1";
+
+/// The pages whose actors readers must not see: titles by domain, as both are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct RedactedPages(HashMap<String, HashSet<String>>);
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redaction {
-    /// Readers may have it.
+    /// It is about no page of the list: readers may have it.
+    Unneeded,
+    /// Who acted is taken out: readers may have it.
     Done,
-    /// It cannot be told whether it is about a page on the list: nobody gets it.
+    /// It cannot be told whether it is about a page of the list: nobody gets it.
     Impossible,
+}
+
+/// What a member holds, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Title,
+    Titles,
+    Url,
+    Other,
+}
+
+/// Members that hold titles: `page_title`, `title`, `pageTitle` and all others with such an end, and `target` of the parameters
+/// of a log entry, to where a page was moved. URLs of pages: `meta.uri`, `title_url`, `url`.
+fn holds(name: &str, parent: &str) -> Holds {
+    let name = name.to_lowercase();
+    if name.ends_with("title") || name == "target" && parent == "log_params" {
+        Holds::Title
+    } else if name.ends_with("titles") {
+        Holds::Titles
+    } else if name.ends_with("url") || name.ends_with("uri") {
+        Holds::Url
+    } else {
+        Holds::Other
+    }
+}
+
+/// The members of an event that hold titles or URLs.
+#[derive(Default)]
+struct Found<'d> {
+    titles: Vec<Node<'d>>,
+    urls: Vec<Cow<'d, str>>,
+}
+
+impl<'d> Found<'d> {
+    fn look(&mut self, node: Node<'d>, name: &str) {
+        for child in node.children() {
+            let of_child = child.name();
+            match holds(&of_child, name) {
+                Holds::Titles if child.kind() == Kind::Array => self.titles.extend(child.children()),
+                Holds::Title | Holds::Titles => self.titles.push(child),
+                Holds::Url => self.urls.extend(child.as_str()),
+                Holds::Other => {}
+            }
+            self.look(child, &of_child);
+        }
+    }
+
+    /// The titles as they are compared; `None` for one that cannot be told.
+    fn titles(&self) -> Vec<Option<String>> {
+        let of_urls = self.urls.iter().flat_map(|url| title::titles_of_url(url));
+        self.titles
+            .iter()
+            .flat_map(|node| titles_of(*node))
+            .chain(of_urls)
+            .collect()
+    }
+}
+
+/// A title as text, whatever JSON made of it: there are pages called `404` and `false`.
+fn titles_of(node: Node<'_>) -> Vec<Option<String>> {
+    let text = match node.kind() {
+        Kind::Object | Kind::Array => None,
+        Kind::String => node.as_str(),
+        _ => Some(node.text()),
+    };
+    let mut titles = vec![text.and_then(|text| title::normalized(&text))];
+    if node.kind() == Kind::Number {
+        // `404.0` is the page `404` for a client that reads it as JavaScript does.
+        titles.extend(
+            node.scalar()
+                .parse::<f64>()
+                .ok()
+                .map(|number| Some(number.to_string())),
+        );
+    }
+    titles
 }
 
 impl RedactedPages {
@@ -31,188 +124,104 @@ impl RedactedPages {
         let Some(text) = config.get(SETTING) else {
             return Ok(Self::default());
         };
-        let pages: HashMap<String, Vec<String>> = serde_json::from_str(&text).map_err(|error| {
+        let setting: HashMap<String, Vec<String>> = serde_json::from_str(&text).map_err(|error| {
             format!("{SETTING} is no map from domain to page titles, {{\"en.wikipedia.org\": [\"A title\"]}}: {error}")
         })?;
-        let normal = |titles: Vec<String>| titles.iter().map(|title| normalized(title)).collect();
-        Ok(Self(
-            pages
-                .into_iter()
-                .map(|(domain, titles)| (domain, normal(titles)))
-                .collect(),
-        ))
+        let mut pages: HashMap<String, HashSet<String>> = HashMap::new();
+        for (domain, titles) in &setting {
+            let key = title::domain(domain);
+            if key.is_empty() {
+                return Err(format!(
+                    "{SETTING} has the domain '{domain}': write one like en.wikipedia.org"
+                ));
+            }
+            let known = pages.entry(key).or_default();
+            for title in titles {
+                let normal = title::normalized(title).filter(|title| !title.is_empty());
+                known.insert(normal.ok_or_else(|| {
+                    format!("{SETTING} has '{title}' for {domain}, which no page is called: write the title as the wiki shows it")
+                })?);
+            }
+        }
+        Ok(Self(pages))
     }
 
     /// Takes out of `event` who acted, if it is about one of the pages.
     pub(crate) fn redact(&self, event: &mut Document<'_>) -> Redaction {
         if self.0.is_empty() {
-            return Redaction::Done;
+            return Redaction::Unneeded;
         }
-        let titles = event
+        let mut found = Found::default();
+        found.look(event.root(), "");
+        let named = DOMAINS.iter().filter_map(|place| event.get_str(place));
+        let mut domains: HashSet<String> = named.map(|domain| title::domain(&domain)).collect();
+        domains.extend(found.urls.iter().filter_map(|url| title::url_domain(url)));
+        let lists: Vec<&HashSet<String>> = domains.iter().filter_map(|domain| self.0.get(domain)).collect();
+        // An event without a domain, or with one that is no text, may be any wiki's.
+        let has_domain = event
             .get_str(&["meta", "domain"])
-            .and_then(|domain| self.0.get(domain.as_ref()));
-        let Some(titles) = titles else {
-            return Redaction::Done;
-        };
-        let stream = event
-            .get_str(&["meta", "stream"])
-            .unwrap_or_default()
-            .into_owned();
-        let places: &[&[&str]] = match stream.as_str() {
-            "mediawiki.page_change.v1" => &[&["page", "page_title"]],
-            "mediawiki.recentchange" => &[&["title"]],
-            _ => &[&["page_title"], &["page", "page_title"]],
-        };
-        let Some(title) = places.iter().find_map(|place| event.get(place)) else {
-            return Redaction::Done;
-        };
-        match title_of(title) {
-            None => return Redaction::Impossible,
-            Some(title) if !titles.contains(&normalized(&title)) => return Redaction::Done,
-            Some(_) => {}
+            .is_some_and(|domain| !domain.is_empty());
+        if lists.is_empty() && has_domain {
+            return Redaction::Unneeded;
         }
-        match stream.as_str() {
-            "mediawiki.page_change.v1" => {
-                event.set(&["performer"], "{}");
-                remove(event, &["revision"], "editor");
-                remove(event, &["prior_state", "revision"], "editor");
-            }
-            "mediawiki.recentchange" => remove(event, &[], "user"),
-            _ => remove(event, &[], "performer"),
+        let titles = found.titles();
+        let is_listed = |title: &String| lists.iter().any(|titles| titles.contains(title));
+        let is_anywhere = |title: &String| self.0.values().any(|titles| titles.contains(title));
+        let is_about_one = titles.iter().flatten().any(is_listed);
+        let may_be = !has_domain && !is_about_one && titles.iter().flatten().any(is_anywhere);
+        if may_be || titles.iter().any(Option::is_none) {
+            Redaction::Impossible
+        } else if is_about_one {
+            without_actors(event)
+        } else {
+            Redaction::Unneeded
         }
-        Redaction::Done
     }
 }
 
-/// A title as text, whatever JSON made of it: there are pages called `404` and `false`.
-fn title_of(title: Node<'_>) -> Option<String> {
-    match title.kind() {
-        Kind::Object | Kind::Array => None,
-        Kind::String => title.as_str().map(|title| title.into_owned()),
-        _ => Some(title.text().into_owned()),
-    }
-}
-
-fn normalized(title: &str) -> String {
-    title.trim().replace(' ', "_").to_lowercase()
-}
-
-/// Removes `member` from the object at `path`, if it is there.
-fn remove(event: &mut Document<'_>, path: &[&str], member: &str) {
-    let Some(object) = event
-        .get(path)
-        .filter(|object| object.kind() == Kind::Object && object.member(member).is_some())
-    else {
-        return;
+fn without_actors(event: &mut Document<'_>) -> Redaction {
+    let is_page_change = event
+        .get_str(&["meta", "stream"])
+        .is_some_and(|stream| stream == PAGE_CHANGE);
+    let mut text = String::with_capacity(event.sent_bytes());
+    write(event.root(), &mut text);
+    let Ok(mut rest) = Document::parse(text) else {
+        return Redaction::Impossible;
     };
-    let rest: Vec<String> = object
-        .children()
-        .filter(|child| child.name() != member)
-        .map(|child| format!("{}:{}", quote(&child.name()), child.text()))
-        .collect();
-    let rest = format!("{{{}}}", rest.join(","));
-    if !path.is_empty() {
-        event.set(path, &rest);
-    } else if let Ok(rest) = Document::parse(rest) {
-        *event = rest;
+    if is_page_change {
+        rest.set(&["performer"], "{}");
     }
+    *event = rest;
+    Redaction::Done
+}
+
+/// Writes a value without who acted.
+fn write(node: Node<'_>, out: &mut String) {
+    let (open, close) = match node.kind() {
+        Kind::Object => ('{', '}'),
+        Kind::Array => ('[', ']'),
+        _ => {
+            out.push_str(node.scalar());
+            return;
+        }
+    };
+    let is_kept = |child: &Node<'_>| {
+        let name = child.name();
+        child.kind() == Kind::Boolean || !ACTORS.contains(&name.as_ref())
+    };
+    out.push(open);
+    for (nth, child) in node.children().filter(is_kept).enumerate() {
+        if nth > 0 {
+            out.push(',');
+        }
+        if node.kind() == Kind::Object {
+            out.push_str(child.name_text());
+            out.push(':');
+        }
+        write(child, out);
+    }
+    out.push(close);
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    struct Setting(&'static str);
-
-    impl Config for Setting {
-        fn get(&self, name: &str) -> Option<String> {
-            (name == SETTING && !self.0.is_empty()).then(|| self.0.to_owned())
-        }
-    }
-
-    const PAGES: &str = r#"{"en.test": ["Secret Page", " trimmed ", "404", "false"]}"#;
-
-    fn redacted(event: &Value) -> (Redaction, Value) {
-        let pages = RedactedPages::of(&Setting(PAGES)).unwrap();
-        let text = event.to_string();
-        let mut document = Document::parse(&text).unwrap();
-        let redaction = pages.redact(&mut document);
-        (redaction, serde_json::from_str(&document.into_string()).unwrap())
-    }
-
-    /// test/lib/eventstreams-util.js:68-213.
-    #[test]
-    fn who_acted_on_a_page_of_the_list_is_taken_out() {
-        let meta = |stream: &str, domain: &str| json!({"stream": stream, "domain": domain});
-        let change = |domain: &str, title: &str| {
-            json!({
-                "meta": meta("mediawiki.page_change.v1", domain), "page": {"page_title": title},
-                "performer": {"user_text": "A"}, "revision": {"editor": {"user_text": "A"}, "rev_id": 1},
-                "prior_state": {"revision": {"rev_id": 0, "editor": {"user_text": "B"}}},
-            })
-        };
-        for (event, expected) in [
-            (
-                change("en.test", "Secret_Page"),
-                json!({
-                    "meta": meta("mediawiki.page_change.v1", "en.test"), "page": {"page_title": "Secret_Page"},
-                    "performer": {}, "revision": {"rev_id": 1}, "prior_state": {"revision": {"rev_id": 0}},
-                }),
-            ),
-            (change("de.test", "Secret_Page"), change("de.test", "Secret_Page")),
-            (change("en.test", "Other"), change("en.test", "Other")),
-            (
-                json!({"meta": meta("mediawiki.page_change.v1", "en.test"), "page": {"page_title": "trimmed"}, "n": 1.5}),
-                json!({"meta": meta("mediawiki.page_change.v1", "en.test"), "page": {"page_title": "trimmed"}, "n": 1.5, "performer": {}}),
-            ),
-            (
-                json!({"meta": meta("mediawiki.recentchange", "en.test"), "title": "secret page", "user": "A", "id": 1}),
-                json!({"meta": meta("mediawiki.recentchange", "en.test"), "title": "secret page", "id": 1}),
-            ),
-            (
-                json!({"meta": meta("mediawiki.recentchange", "en.test"), "title": "x", "user": "A"}),
-                json!({"meta": meta("mediawiki.recentchange", "en.test"), "title": "x", "user": "A"}),
-            ),
-            (
-                json!({"meta": meta("other", "en.test"), "page_title": "Secret Page", "performer": {"a": 1}}),
-                json!({"meta": meta("other", "en.test"), "page_title": "Secret Page"}),
-            ),
-            (
-                json!({"meta": meta("other", "en.test"), "page": {"page_title": 404}, "performer": {"a": 1}}),
-                json!({"meta": meta("other", "en.test"), "page": {"page_title": 404}}),
-            ),
-            (
-                json!({"meta": meta("other", "en.test"), "page_title": false, "performer": {"a": 1}}),
-                json!({"meta": meta("other", "en.test"), "page_title": false}),
-            ),
-            (
-                json!({"meta": meta("other", "en.test"), "performer": {"a": 1}}),
-                json!({"meta": meta("other", "en.test"), "performer": {"a": 1}}),
-            ),
-            (json!({}), json!({})),
-        ] {
-            assert_eq!(redacted(&event), (Redaction::Done, expected), "{event}");
-        }
-    }
-
-    #[test]
-    fn an_event_whose_page_cannot_be_told_is_withheld() {
-        let event = json!({"meta": {"stream": "x", "domain": "en.test"}, "page_title": ["Secret Page"], "performer": 1});
-        assert_eq!(redacted(&event).0, Redaction::Impossible);
-    }
-
-    #[test]
-    fn a_setting_that_is_no_map_of_titles_is_an_error() {
-        assert_eq!(RedactedPages::of(&Setting("")), Ok(RedactedPages::default()));
-        for bad in ["[]", "{\"a\": \"b\"}", "nope", "{\"a\": [1]}"] {
-            assert!(
-                RedactedPages::of(&Setting(bad))
-                    .unwrap_err()
-                    .contains("REDACTED_PAGES"),
-                "{bad}"
-            );
-        }
-    }
-}
+mod tests;

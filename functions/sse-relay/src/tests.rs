@@ -15,6 +15,7 @@ mod asked;
 mod bad_input;
 mod connection;
 mod limits;
+mod resume;
 mod wanted;
 
 async fn world(allowed: &str) -> (Rc<Isolate>, Memory) {

@@ -111,6 +111,7 @@ function said(text) {
 function gap(text) {
   const { topic, partition, reason, from, to } = read(text);
   if (!topic) return said(text);
+  if (reason === 'gone') return `${topic}, partition ${partition ?? '?'}, is not in the stream any more`;
   return `${topic}, partition ${partition}, from offset ${from?.offset ?? '?'} to ${to?.offset ?? '?'} (${reason})`;
 }
 
