@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use eventstar_event::json::{quote, split_body};
+use eventstar_event::json::{mend_surrogates, quote, split_body};
 use eventstar_event::{Document, MAX_EVENT_BYTES, id_of};
 
 use crate::intake::{Intake, MAX_BATCH, MAX_BATCH_BYTES, Mode};
@@ -229,7 +229,9 @@ impl Run<'_> {
 
 /// The event of a line as it is sent: compact, and with a `meta.id` that the same line of the same run has again.
 fn event(line: &[u8], run: &str, number: u64) -> Result<String, String> {
-    let raw = match split_body(line).map_err(|error| unreadable(&error))?.as_slice() {
+    let mut mended = line.to_vec();
+    mend_surrogates(&mut mended);
+    let raw = match split_body(&mended).map_err(|error| unreadable(&error))?.as_slice() {
         [raw] if line.trim_ascii_start().starts_with(b"{") => *raw,
         [] => return Err("an object without members is no event: set $schema".to_owned()),
         _ => return Err("expected one JSON object a line, not an array".to_owned()),

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use eventstar_event::json::{JsonError, split_body};
 use eventstar_event::{Document, SchemaUri};
+use eventstar_event::json::{JsonError, mend_surrogates, split_body};
 use eventstar_stream_config::{Stream, StreamConfigs};
 use eventstar_validation::Schema;
 use serde_json::Value;
@@ -156,7 +156,9 @@ impl Rules {
     /// # Errors
     /// All that is wrong, each part with its pointer.
     fn check(&mut self, line: &[u8]) -> Result<(), String> {
-        let raw = match split_body(line).map_err(|error| unreadable(&error))?.as_slice() {
+        let mut mended = line.to_vec();
+        mend_surrogates(&mut mended);
+        let raw = match split_body(&mended).map_err(|error| unreadable(&error))?.as_slice() {
             [raw] if line.trim_ascii_start().starts_with(b"{") => *raw,
             [] => return Err("an object without members is no event: set $schema".to_owned()),
             _ => return Err("expected one JSON object a line, not an array".to_owned()),

@@ -67,6 +67,41 @@ pub fn split_body(body: &[u8]) -> Result<Vec<&str>, JsonError> {
     }
 }
 
+/// Puts `\ufffd` in place of each escape of a surrogate that has no other half, and returns how many there were.
+///
+/// JavaScript cuts texts between the halves of a pair and writes what is left as an escape, which other readers of JSON refuse.
+/// Both escapes are equally long, so all else stays where it is.
+pub fn mend_surrogates(json: &mut [u8]) -> u64 {
+    let (mut mended, mut at) = (0, 0);
+    while let Some(found) = json.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
+        at += found;
+        match code_unit(json, at) {
+            None => at += 2,
+            Some(0xd800..=0xdbff) if matches!(code_unit(json, at + ESCAPE), Some(0xdc00..=0xdfff)) => at += 2 * ESCAPE,
+            Some(unit) => {
+                let digits = json.get_mut(at + 2..at + ESCAPE);
+                if let (0xd800..=0xdfff, Some(digits)) = (unit, digits) {
+                    digits.copy_from_slice(b"fffd");
+                    mended += 1;
+                }
+                at += ESCAPE;
+            }
+        }
+    }
+    mended
+}
+
+/// Length of an escape such as `\ufffd`.
+const ESCAPE: usize = 6;
+
+/// The code unit whose escape stands at `at`.
+fn code_unit(json: &[u8], at: usize) -> Option<u32> {
+    let digits = json.get(at..at + ESCAPE)?.strip_prefix(b"\\u")?;
+    digits
+        .iter()
+        .try_fold(0, |unit, digit| Some(unit * 16 + char::from(*digit).to_digit(16)?))
+}
+
 /// `text` as a JSON string, quotes included.
 #[must_use]
 pub fn quote(text: &str) -> String {
@@ -76,6 +111,30 @@ pub fn quote(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_escape_of_half_a_pair_is_mended_and_all_else_stays_byte_for_byte() {
+        for (sent, expected, count) in [
+            (r#"{"a":"ok \ud83d"}"#, r#"{"a":"ok \ufffd"}"#, 1),
+            (r#"{"a":"\uDC00 ok"}"#, r#"{"a":"\ufffd ok"}"#, 1),
+            (r#"{"\uD83D":1}"#, r#"{"\ufffd":1}"#, 1),
+            (r#"["\ud83d\ud83d\ude00"]"#, r#"["\ufffd\ud83d\ude00"]"#, 1),
+            (r#"["\ude00\ud83d"]"#, r#"["\ufffd\ufffd"]"#, 2),
+            (r#"["\ud83d\n\ude00"]"#, r#"["\ufffd\n\ufffd"]"#, 2),
+            (r#"["\ud83d\\ude00"]"#, r#"["\ufffd\\ude00"]"#, 1),
+            (r#"["\\\ud83d"]"#, r#"["\\\ufffd"]"#, 1),
+            (r#"["\ud83d\ude00", 1.0,  "\u00e9\/\ue000\ud7ff"]"#, r#"["\ud83d\ude00", 1.0,  "\u00e9\/\ue000\ud7ff"]"#, 0),
+            (r#"["\\ud83d"]"#, r#"["\\ud83d"]"#, 0),
+            // What no parser takes is left to it.
+            (r#"["\ud83"]"#, r#"["\ud83"]"#, 0),
+            (r#"["\u+83d"]"#, r#"["\u+83d"]"#, 0),
+            ("\\", "\\", 0),
+        ] {
+            let mut text = sent.as_bytes().to_vec();
+            assert_eq!(mend_surrogates(&mut text), count, "{sent}");
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
+    }
 
     #[test]
     fn bodies_split_into_events() {

@@ -12,7 +12,8 @@ use crate::Stream;
 pub struct MissingKeyField(String);
 
 impl Stream {
-    /// The message key: a JSON object of the fields the stream names (`message_key_fields`); `None` where it names none.
+    /// The message key: a JSON object of the fields the stream names (`message_key_fields`); `None` where it names none. The same
+    /// values have the same key, however the event writes them.
     ///
     /// # Errors
     /// [`MissingKeyField`] for the first that the event does not have; the text is EventGate's.
@@ -23,7 +24,7 @@ impl Stream {
         let mut members = Vec::with_capacity(self.message_key_fields.len());
         for (name, path) in &self.message_key_fields {
             let value = event.get(path).ok_or_else(|| MissingKeyField(path.join(".")))?;
-            members.push(format!("{}:{}", quote(name), value.text()));
+            members.push(format!("{}:{}", quote(name), value.canonical()));
         }
         Ok(Some(format!("{{{}}}", members.join(","))))
     }
@@ -37,7 +38,7 @@ impl Stream {
         let hash = |text: &str| partition_of(text.as_bytes(), self.partitions);
         match (key, event.get(&["meta", "id"])) {
             (Some(key), _) => hash(key),
-            (None, Some(id)) => hash(&id.text()),
+            (None, Some(id)) => hash(&id.canonical()),
             (None, None) => hash(&event.text()),
         }
     }
@@ -60,17 +61,51 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_made_of_the_fields_as_they_stand_in_the_event() {
+    fn a_key_is_made_of_the_values_of_the_fields() {
         let event = Document::parse(r#"{"a":{"b":1.0},"c":"é"}"#).unwrap();
         let stream = |fields| stream(1, fields);
         assert_eq!(stream(&[]).message_key(&event), Ok(None));
         let key = stream(&[("x", &["a", "b"]), ("y", &["c"])]).message_key(&event);
-        assert_eq!(key, Ok(Some(r#"{"x":1.0,"y":"é"}"#.to_owned())));
+        assert_eq!(key, Ok(Some(r#"{"x":1,"y":"é"}"#.to_owned())));
         let missing = stream(&[("x", &["a", "d"])]).message_key(&event).unwrap_err();
         assert_eq!(
             missing.to_string(),
             "Failed extracting a.d from event, field is not defined."
         );
+    }
+
+    #[test]
+    fn all_spellings_of_a_value_have_one_key_and_one_partition() {
+        let stream = stream(64, &[("k", &["k"])]);
+        let by_id = Stream {
+            message_key_fields: vec![],
+            ..stream.clone()
+        };
+        for (spellings, expected) in [
+            (&[r#""A/1""#, r#""A\/1""#, r#""\u0041\u002f1""#][..], r#""A/1""#),
+            (&["1", "1.0", "1e0", "10e-1"], "1"),
+            (
+                &[r#"{"n":"An","m":[2]}"#, r#"{ "\u006e" : "\u0041n", "m":[2.0] }"#],
+                r#"{"n":"An","m":[2]}"#,
+            ),
+        ] {
+            for value in spellings {
+                let text = format!(r#"{{"k":{value},"meta":{{"id":{value}}}}}"#);
+                let event = Document::parse(text.as_str()).unwrap();
+                let key = stream.message_key(&event).unwrap();
+                let expected_key = format!(r#"{{"k":{expected}}}"#);
+                assert_eq!(key.as_deref(), Some(expected_key.as_str()), "{value}");
+                assert_eq!(
+                    stream.partition(key.as_deref(), &event),
+                    partition_of(expected_key.as_bytes(), 64)
+                );
+                assert_eq!(
+                    by_id.partition(None, &event),
+                    partition_of(expected.as_bytes(), 64),
+                    "{value}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{Document, Kind, Slot, unquoted};
+use crate::json::quote;
 
 /// Which value of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,6 +131,47 @@ impl<'d> Node<'d> {
         }
     }
 
+    /// The text that `JSON.stringify` makes of the parsed value: one for all texts of the same value.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        let mut text = String::new();
+        self.write_canonical(&mut text);
+        text
+    }
+
+    fn write_canonical(&self, out: &mut String) {
+        let slot = self.slot();
+        match slot.kind {
+            Kind::Number => {
+                let number: f64 = self.scalar().parse().unwrap_or_default();
+                out.push_str(ryu_js::Buffer::new().format(number));
+            }
+            Kind::String if slot.escaped => out.push_str(&quote(&unquoted(self.scalar(), true))),
+            Kind::Array => {
+                out.push('[');
+                for (nth, item) in self.children().enumerate() {
+                    out.push_str(if nth > 0 { "," } else { "" });
+                    item.write_canonical(out);
+                }
+                out.push(']');
+            }
+            Kind::Object => {
+                let mut members: Vec<(Cow<'_, str>, Node<'_>)> =
+                    self.children().map(|member| (member.name(), member)).collect();
+                members.sort_by_key(|(name, _)| place(name));
+                out.push('{');
+                for (nth, (name, member)) in members.iter().enumerate() {
+                    out.push_str(if nth > 0 { "," } else { "" });
+                    out.push_str(&quote(name));
+                    out.push(':');
+                    member.write_canonical(out);
+                }
+                out.push('}');
+            }
+            _ => out.push_str(self.scalar()),
+        }
+    }
+
     /// The value, parsed.
     #[must_use]
     pub fn to_value(&self) -> Value {
@@ -185,6 +227,14 @@ impl<'d> Node<'d> {
         }
         true
     }
+}
+
+/// Where JavaScript puts a member: those named like an index of an array come first, in order of the index.
+fn place(name: &str) -> u32 {
+    let index = name.parse::<u32>().ok();
+    index
+        .filter(|index| index.to_string() == name)
+        .unwrap_or(u32::MAX)
 }
 
 fn number(text: &str) -> Value {
