@@ -231,7 +231,10 @@ impl Run<'_> {
 fn event(line: &[u8], run: &str, number: u64) -> Result<String, String> {
     let mut mended = line.to_vec();
     mend_surrogates(&mut mended);
-    let raw = match split_body(&mended).map_err(|error| unreadable(&error))?.as_slice() {
+    let raw = match split_body(&mended)
+        .map_err(|error| unreadable(&error))?
+        .as_slice()
+    {
         [raw] if line.trim_ascii_start().starts_with(b"{") => *raw,
         [] => return Err("an object without members is no event: set $schema".to_owned()),
         _ => return Err("expected one JSON object a line, not an array".to_owned()),

@@ -158,7 +158,10 @@ impl Rules {
     fn check(&mut self, line: &[u8]) -> Result<(), String> {
         let mut mended = line.to_vec();
         mend_surrogates(&mut mended);
-        let raw = match split_body(&mended).map_err(|error| unreadable(&error))?.as_slice() {
+        let raw = match split_body(&mended)
+            .map_err(|error| unreadable(&error))?
+            .as_slice()
+        {
             [raw] if line.trim_ascii_start().starts_with(b"{") => *raw,
             [] => return Err("an object without members is no event: set $schema".to_owned()),
             _ => return Err("expected one JSON object a line, not an array".to_owned()),
@@ -296,6 +299,14 @@ mod tests {
             (r#"{"$schema":"/a/1.0.0","meta":{"stream":"s"},"n":1}"#, ""),
             (r#"{"$schema":"/b/1.0.0","meta":{"stream":"s"},"n":1}"#, ""),
             (r#"{"$schema":"/a/latest","meta":{"stream":"s"},"n":"1"}"#, ""),
+            (
+                r#"{"$schema":"/a/latest","meta":{"stream":"s"},"n":"ok \ud83d"}"#,
+                "",
+            ),
+            (
+                r#"{"$schema":"/a/latest","meta":{"stream":"s"},"n":"","\ud83d":1,"\ude00":2}"#,
+                "/\u{fffd}: the member appears twice",
+            ),
             (
                 r#"{"$schema":"/a/1.0.0","meta":{"stream":"s"},"n":"x","list":["a",1]}"#,
                 "/n: should be integer; /list/1: should be string",

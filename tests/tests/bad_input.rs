@@ -375,14 +375,9 @@ fn a_body_that_nests_without_end_is_answered_400() {
 #[test]
 fn what_cannot_be_a_json_value_is_answered_400() {
     let instance = Instance::from_env();
-    for (name, value) in [
-        ("lone_surrogate", r#""\ud800""#),
-        ("huge_number", r#""x","n":1e400"#),
-    ] {
-        let request = Request::post_json("/v1/events", test_event(REFUSED, value));
-        let answer = instance.send(&request).expect(400);
-        golden::check(&format!("bad_input/{name}"), &request, &answer, &[]);
-    }
+    let request = Request::post_json("/v1/events", test_event(REFUSED, r#""x","n":1e400"#));
+    let answer = instance.send(&request).expect(400);
+    golden::check("bad_input/huge_number", &request, &answer, &[]);
 }
 
 /// Browsers send beacons of at most 2,000 characters; what is longer is stored or refused, and harms nobody.

@@ -160,6 +160,29 @@ fn escapes_and_characters_are_kept() {
     assert_eq!(as_sent(&through(&instance, &stream, &sent), &sent, &[]), sent);
 }
 
+/// A browser that cuts a text in the middle of an emoji sends half of it as an escape.
+#[test]
+fn half_a_surrogate_pair_is_replaced_and_all_else_is_kept() {
+    let instance = Instance::from_env();
+    let stream = PrivateStream::new("surrogates");
+    let sent = stream.event_with(
+        &fresh_uuid(),
+        r#","cut":"ok \ud83d","k\uDE00":["\ud83d\ude00","\\ud83d"]"#,
+    );
+    let expected = sent
+        .replace(r"ok \ud83d", r"ok \ufffd")
+        .replace(r"k\uDE00", r"k\ufffd");
+    assert_ne!(sent, expected);
+    let data = through(&instance, &stream, &sent);
+    assert_eq!(as_sent(&data, &expected, &[]), expected);
+    let twice = stream.event_with(&fresh_uuid(), r#","\ud83d":1,"\ud83e":2"#);
+    let refused = instance.post(twice).expect(400);
+    assert_eq!(
+        refused.json()["invalid"][0]["context"]["errors"][0]["keyword"],
+        "duplicate_key"
+    );
+}
+
 #[test]
 fn key_order_is_kept_and_whitespace_outside_strings_goes() {
     let instance = Instance::from_env();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use eventstar_event::JsonError;
-use eventstar_http_api::{Response, empty, json, retry_after};
+use eventstar_http_api::{Response, empty, large_json, retry_after};
 use eventstar_ports::{Level, Platform, PortError, PortErrorKind};
 use eventstar_stream_config::Stream;
 use eventstar_validation::{AjvError, errors_text};
@@ -29,7 +29,11 @@ pub(crate) enum Failure {
     /// The token is not good for the stream.
     TokenRefused { message: String },
     /// The event is too large.
-    TooLarge { bytes: usize, limit: usize },
+    TooLarge {
+        size: usize,
+        unit: &'static str,
+        limit: usize,
+    },
     /// Our fault: the client may send it again.
     Ours { log: String },
 }
@@ -119,9 +123,9 @@ impl Failure {
             Self::Client { message, .. }
             | Self::TokenMissing { message }
             | Self::TokenRefused { message } => message.clone(),
-            Self::TooLarge { bytes, limit } => {
+            Self::TooLarge { size, unit, limit } => {
                 format!(
-                    "the event has {bytes} bytes, more than the {limit} that are accepted: make it smaller"
+                    "the event has {size} {unit}, more than the {limit} that are accepted: make it smaller"
                 )
             }
             Self::Ours { .. } => "the event could not be stored now: send it again".to_owned(),
@@ -235,7 +239,7 @@ fn failures_by_kind(status: StatusCode, outcomes: &[Outcome]) -> Response {
     // EventGate leaves `error` out when every event is invalid.
     let error = entries(false);
     let error = (!error.is_empty() || status == StatusCode::MULTI_STATUS).then_some(error);
-    json(
+    large_json(
         status,
         &Failures {
             invalid: entries(true),

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use eventstar_event::json::{quote, split_body};
+use eventstar_event::json::{mend_surrogates, quote, split_body};
 use eventstar_event::time::to_iso;
 use eventstar_event::{Document, JsonError, SchemaUri};
 use eventstar_http_api::{Principal, Request, Response, empty};
@@ -59,7 +59,8 @@ async fn convert<P: Platform>(
     let refuse = |event: &str, code, message: String| {
         Box::new(Outcome::failed(event.to_owned(), Failure::client(code, message)))
     };
-    let capsule = decode_qson(query).map_err(|message| refuse("", "malformed_beacon", message))?;
+    let (capsule, mended) = decode_qson(query).map_err(|message| refuse("", "malformed_beacon", message))?;
+    isolate.metrics.surrogates_mended(mended);
     let not_json = |error: JsonError| Box::new(Outcome::failed(String::new(), Failure::json(&error)));
     split_body(capsule.as_bytes()).map_err(not_json)?;
     let mut event = Document::parse(capsule.trim()).map_err(not_json)?;
@@ -113,14 +114,17 @@ async fn convert<P: Platform>(
     Ok(event.into_string())
 }
 
-/// The JSON text of a query: without `?`, `&` and `;` around it, percent-decoded; a `+` is a plus.
-fn decode_qson(query: &str) -> Result<String, String> {
+/// The JSON text of a query: without `?`, `&` and `;` around it, percent-decoded; a `+` is a plus. Beside it, how many halves of
+/// surrogate pairs were replaced.
+fn decode_qson(query: &str) -> Result<(String, u64), String> {
     let text = query.trim_matches(['?', '&', ';']);
     if text.is_empty() {
         return Err("the query is empty: send /beacon/event?<percent-encoded JSON>;".to_owned());
     }
-    let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(std::borrow::Cow::into_owned).map_err(|error| {
+    let mut decoded: Vec<u8> = percent_decode_str(text).collect();
+    let mended = mend_surrogates(&mut decoded);
+    let decoded = String::from_utf8(decoded);
+    decoded.map(|decoded| (decoded, mended)).map_err(|error| {
         format!("the query is not percent-encoded UTF-8 ({error}): encode the capsule's JSON with encodeURIComponent")
     })
 }
@@ -197,7 +201,8 @@ mod tests {
             (";;", None),
             ("%FF", None),
         ] {
-            assert_eq!(decode_qson(query).ok().as_deref(), expected, "{query}");
+            let decoded = decode_qson(query).ok().map(|(decoded, _)| decoded);
+            assert_eq!(decoded.as_deref(), expected, "{query}");
         }
     }
 

@@ -4,20 +4,21 @@ use std::io::Read;
 
 use bytes::Bytes;
 use eventstar_event::JsonError;
-use eventstar_event::json::split_body;
+use eventstar_event::json::{Size, mend_surrogates, split_body_of};
 use eventstar_http_api::{Request, Response, error};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, StatusCode};
 
-use crate::limits::{MAX_BATCH, MAX_BODY_BYTES};
+use crate::limits::{MAX_BATCH, MAX_BODY_BYTES, MAX_REQUEST_VALUES};
+use crate::metrics::Metrics;
 
-/// The body without its `Content-Encoding`; an answer that says why not, when it cannot be read.
-pub(crate) fn decode(request: &Request) -> Result<Bytes, Response> {
-    let body = match header(request.headers(), &CONTENT_ENCODING).as_deref() {
-        None | Some("" | "identity") => request.body().clone(),
-        Some("gzip" | "x-gzip") => inflate(request, MultiGzDecoder::new(request.body().as_ref()))?,
-        Some("deflate") => inflate(request, ZlibDecoder::new(request.body().as_ref()))?,
+/// The body without its `Content-Encoding`, as all readers of JSON read it; an answer that says why not, when it cannot be read.
+pub(crate) fn decode(request: &Request, body: Bytes, metrics: &Metrics) -> Result<Bytes, Response> {
+    let mut body: Vec<u8> = match header(request.headers(), &CONTENT_ENCODING).as_deref() {
+        None | Some("" | "identity") => body.into(),
+        Some("gzip" | "x-gzip") => inflate(request, MultiGzDecoder::new(body.as_ref()))?,
+        Some("deflate") => inflate(request, ZlibDecoder::new(body.as_ref()))?,
         Some(other) => {
             let detail = format!(
                 "unsupported content encoding \"{other}\": use gzip or deflate, or send the body as it is"
@@ -28,21 +29,35 @@ pub(crate) fn decode(request: &Request) -> Result<Bytes, Response> {
     if body.len() > MAX_BODY_BYTES {
         return Err(too_large(request));
     }
-    Ok(body)
+    metrics.surrogates_mended(mend_surrogates(&mut body));
+    Ok(body.into())
 }
 
-/// Reads no more than one byte over the limit, however much there would be.
-fn inflate(request: &Request, source: impl Read) -> Result<Bytes, Response> {
+/// Reads no more than one byte over the limit, however much there would be, into no more room than that.
+fn inflate(request: &Request, source: impl Read) -> Result<Vec<u8>, Response> {
+    /// Room for most bodies.
+    const FIRST: usize = 64 * 1024;
+    let mut source = source.take(MAX_BODY_BYTES as u64 + 1);
     let mut body = Vec::new();
-    match source.take(MAX_BODY_BYTES as u64 + 1).read_to_end(&mut body) {
-        Ok(_) => Ok(body.into()),
-        Err(problem) => Err(error(
-            request,
-            StatusCode::BAD_REQUEST,
-            "malformed_encoding",
-            "Malformed Content Encoding",
-            &format!("the body is not what content-encoding says: {problem}"),
-        )),
+    loop {
+        let room = body.capacity().max(FIRST).min(MAX_BODY_BYTES + 1 - body.len());
+        if room == 0 {
+            return Ok(body);
+        }
+        body.reserve_exact(room);
+        match source.by_ref().take(room as u64).read_to_end(&mut body) {
+            Ok(read) if read < room => return Ok(body),
+            Ok(_) => {}
+            Err(problem) => {
+                return Err(error(
+                    request,
+                    StatusCode::BAD_REQUEST,
+                    "malformed_encoding",
+                    "Malformed Content Encoding",
+                    &format!("the body is not what content-encoding says: {problem}"),
+                ));
+            }
+        }
     }
 }
 
@@ -77,19 +92,28 @@ pub(crate) fn split<'b>(request: &Request, body: &'b [u8]) -> Result<Vec<&'b str
         return Ok(Vec::new());
     }
     let refuse = |status, kind, title, detail: &str| Err(error(request, status, kind, title, detail));
-    match split_body(body) {
-        Ok(events) if events.len() > MAX_BATCH => {
+    // A value has at least two bytes.
+    if body.len() > 2 * MAX_REQUEST_VALUES {
+        let values = Size::of_text(body).values;
+        if values > MAX_REQUEST_VALUES {
             let detail = format!(
-                "{} events in one request: send at most {MAX_BATCH} and split the rest",
-                events.len()
+                "{values} values in one request, objects and arrays included: send at most {MAX_REQUEST_VALUES} and split the rest"
             );
-            refuse(
+            return refuse(
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "batch_too_large",
-                "Batch Too Large",
+                "too_many_values",
+                "Too Many Values",
                 &detail,
-            )
+            );
         }
+    }
+    match split_body_of(body, MAX_BATCH) {
+        Err(error @ JsonError::TooMany { .. }) => refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            error.code(),
+            "Batch Too Large",
+            &error.to_string(),
+        ),
         Ok(events) => Ok(events),
         Err(error @ JsonError::Malformed(_)) => refuse(
             StatusCode::BAD_REQUEST,

@@ -1,9 +1,10 @@
 //! Decides what becomes of each event. No I/O: everything it needs was gathered.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use eventstar_event::json::quote;
+use eventstar_event::json::{MAX_VALUES, Size, quote};
 use eventstar_event::time::{Millis, to_iso};
 use eventstar_event::{Document, Envelope, JsonError};
 use eventstar_http_api::Principal;
@@ -17,6 +18,7 @@ use crate::answer::{Failure, Outcome};
 use crate::enrollments;
 use crate::gather::{Gathered, Targets, missing};
 use crate::ids::delivery_id;
+use crate::limits::{MAX_ERRORS, MAX_WAITING_BYTES};
 use crate::plan::PlanCache;
 use crate::said::Said;
 
@@ -48,7 +50,8 @@ pub(crate) enum Received<'a> {
 /// An event that can be judged.
 pub(crate) struct Event<'a> {
     raw: &'a str,
-    document: Document<'a>,
+    /// `None` where it is read again when its turn comes: the events of a request must not all be in memory as values.
+    document: Option<Document<'a>>,
     /// The place of its target.
     target: usize,
 }
@@ -72,10 +75,17 @@ pub(crate) fn receive<'a>(
     max_bytes: usize,
 ) -> (Vec<Received<'a>>, Targets) {
     let mut targets = Targets::default();
+    let mut waiting = 0;
     let received = events
         .iter()
         .map(|raw| match receive_one(raw, said, max_bytes, &mut targets) {
-            Ok(event) => Received::Event(event),
+            Ok(mut event) => {
+                waiting += event.document.as_ref().map_or(0, Document::memory);
+                if waiting > MAX_WAITING_BYTES {
+                    waiting -= event.document.take().as_ref().map_or(0, Document::memory);
+                }
+                Received::Event(event)
+            }
             Err(failure) => Received::Refused { raw, failure },
         })
         .collect();
@@ -88,18 +98,27 @@ fn receive_one<'a>(
     max_bytes: usize,
     targets: &mut Targets,
 ) -> Result<Event<'a>, Failure> {
+    check_size(raw, max_bytes)?;
     let document = read(raw, said)?;
-    if document.sent_bytes() > max_bytes {
-        return Err(Failure::TooLarge {
-            bytes: document.sent_bytes(),
-            limit: max_bytes,
-        });
-    }
     Ok(Event {
         raw,
         target: targets.place(&document)?,
-        document,
+        document: Some(document),
     })
+}
+
+/// Refuses an event that is too large to be read, before anything of its size is made.
+pub(crate) fn check_size(raw: &str, max_bytes: usize) -> Result<(), Failure> {
+    // A value has at least two bytes.
+    if raw.len() <= max_bytes.min(2 * MAX_VALUES) {
+        return Ok(());
+    }
+    let Size { bytes, values } = Size::of_text(raw.as_bytes());
+    let checked = [("bytes", bytes, max_bytes), ("values", values, MAX_VALUES)];
+    match checked.into_iter().find(|(_, size, limit)| size > limit) {
+        Some((unit, size, limit)) => Err(Failure::TooLarge { size, unit, limit }),
+        None => Ok(()),
+    }
 }
 
 /// The event as sent, with the schema URI and the stream that the query names.
@@ -120,6 +139,8 @@ struct Common<'c, P> {
     now: Millis,
     /// The receive time in ISO 8601, as JSON text.
     quoted: String,
+    /// How many validation errors may still be told.
+    errors_left: Cell<usize>,
 }
 
 /// Decides for each event, in order.
@@ -145,6 +166,7 @@ pub(crate) fn decide<P: Platform>(
         said: &sender.said,
         now,
         quoted: quote(&to_iso(now)),
+        errors_left: Cell::new(MAX_ERRORS),
     };
     received
         .into_iter()
@@ -167,6 +189,10 @@ fn decide_one<P: Platform>(common: &Common<'_, P>, targets: &[Target], event: Ev
             stream,
             ..Outcome::failed(event, failure)
         })
+    };
+    let document = match document.map_or_else(|| read(raw, common.said), Ok) {
+        Ok(document) => document,
+        Err(failure) => return refuse(raw.to_owned(), failure, None),
     };
     let Some(target) = targets.get(target) else {
         return refuse(document.into_string(), missing("$schema"), None);
@@ -219,7 +245,13 @@ fn judge<P: Platform>(
     }
     schema.fill_defaults(&mut event);
     plan.parsed(&event, |value| schema.validate(value))
-        .map_err(Failure::Invalid)?;
+        .map_err(|mut errors| {
+            let left = common.errors_left.get();
+            errors.truncate(left.max(1));
+            errors.shrink_to_fit();
+            common.errors_left.set(left - errors.len().min(left));
+            Failure::Invalid(errors)
+        })?;
     let Some(destination) = destination else {
         return Err(missing("meta.stream"));
     };

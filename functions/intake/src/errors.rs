@@ -10,15 +10,15 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use eventstar_event::json::members;
 use eventstar_event::time::{Millis, to_iso};
 use eventstar_http_api::Principal;
 use eventstar_ports::{Level, Platform};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::answer::{Failure, Outcome};
 use crate::decide::Sender;
-use crate::limits::max_event_bytes;
+use crate::limits::{MAX_REPORTED_BYTES, MIN_REPORTED_BYTES, max_event_bytes};
 use crate::said::{MAX_HEADER_CHARS, Said};
 use crate::{Isolate, process};
 
@@ -58,6 +58,37 @@ pub(crate) struct Refused<'a> {
     /// As received.
     pub(crate) raw: &'a str,
     pub(crate) outcome: &'a Outcome,
+}
+
+/// What a refused event says of itself; texts that are not empty.
+struct Errored {
+    schema_uri: Option<String>,
+    stream: Option<String>,
+    uri: Option<String>,
+    domain: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Errored {
+    /// Reads it without the rest of the event, which may be large.
+    fn read(event: &str) -> Self {
+        let [schema_uri, meta] = members(event, ["$schema", "meta"]);
+        let [stream, uri, domain, request_id] = members(
+            meta.unwrap_or_default(),
+            ["stream", "uri", "domain", "request_id"],
+        );
+        let text = |json: Option<&str>| {
+            let text: Option<String> = serde_json::from_str(json?).ok();
+            text.filter(|text| !text.is_empty())
+        };
+        Self {
+            schema_uri: text(schema_uri),
+            stream: text(stream),
+            uri: text(uri),
+            domain: text(domain),
+            request_id: text(request_id),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -108,23 +139,20 @@ pub(crate) fn report<'a, P: Platform>(
         .and_then(|number| number.parse().ok())
         .unwrap_or(DEFAULT_PER_MINUTE);
     let now = platform.now();
+    // JSON text grows at most to its double in quotes.
+    let longest = max_event_bytes(platform).saturating_sub(ENVELOPE_BYTES) / 2;
+    let mut left = MAX_REPORTED_BYTES;
     let mut events = Vec::new();
     let mut dropped = 0_usize;
     for (raw, outcome, failure) in refused {
-        let errored: Value = serde_json::from_str(&outcome.event).unwrap_or_default();
-        if errored.pointer("/meta/stream").and_then(Value::as_str) == Some(&stream) {
+        let errored = Errored::read(&outcome.event);
+        if errored.stream.as_ref() == Some(&stream) {
             continue;
         }
         if isolate.error_budget.take(outcome.label(), now, per_minute) {
-            events.push(error_event(
-                &stream,
-                raw,
-                &errored,
-                failure,
-                said,
-                now,
-                max_event_bytes(platform),
-            ));
+            let longest = longest.min(left.max(MIN_REPORTED_BYTES));
+            left = left.saturating_sub(raw.len());
+            events.push(error_event(&stream, raw, &errored, failure, said, now, longest));
         } else {
             isolate.metrics.error_event_dropped(outcome.label());
             dropped += 1;
@@ -170,26 +198,18 @@ fn is_reported(failure: &Failure, told: bool) -> bool {
 fn error_event(
     stream: &str,
     raw: &str,
-    errored: &Value,
+    errored: &Errored,
     failure: &Failure,
     said: &Said<'_>,
     now: Millis,
-    max_bytes: usize,
+    longest: usize,
 ) -> String {
-    let text = |pointer: &str| {
-        errored
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .filter(|text| !text.is_empty())
-    };
-    let name = |pointer: &str| {
-        let name = text(pointer).unwrap_or("unknown");
+    let name = |name: &Option<String>| {
+        let name = name.as_deref().unwrap_or("unknown");
         name.chars().take(MAX_NAME_CHARS).collect()
     };
-    let uri = text("/meta/uri").filter(|uri| is_uri_reference(uri));
+    let uri = errored.uri.as_deref().filter(|uri| is_uri_reference(uri));
     let mut message = failure.message();
-    // JSON text grows at most to its double in quotes.
-    let longest = max_bytes.saturating_sub(ENVELOPE_BYTES) / 2;
     let kept = cut(raw, longest);
     if kept.len() < raw.len() {
         message.push_str(&format!(
@@ -198,20 +218,23 @@ fn error_event(
             raw.len()
         ));
     }
-    let request_id = text("/meta/request_id").map(|id| id.chars().take(MAX_HEADER_CHARS).collect());
+    let request_id = errored
+        .request_id
+        .as_deref()
+        .map(|id| id.chars().take(MAX_HEADER_CHARS).collect());
     let request_id: Option<Cow<'_, str>> = request_id.map(Cow::Owned).or_else(|| said.header("x-request-id"));
     let event = ErrorEvent {
         meta: Meta {
             uri: uri.unwrap_or("unknown"),
-            domain: text("/meta/domain"),
+            domain: errored.domain.as_deref(),
             request_id: request_id.as_deref(),
             stream,
         },
         dt: to_iso(now),
         emitter_id: "eventstar-intake",
         raw_event: kept,
-        errored_schema_uri: name("/$schema"),
-        errored_stream_name: name("/meta/stream"),
+        errored_schema_uri: name(&errored.schema_uri),
+        errored_stream_name: name(&errored.stream),
         message,
         schema_uri: SCHEMA_URI,
         error_type: failure.error_type(),

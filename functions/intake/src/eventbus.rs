@@ -8,11 +8,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use eventstar_event::document::Kind;
 use eventstar_event::json::quote;
-use eventstar_event::{Document, JsonError, SchemaUri};
+use eventstar_event::{Document, JsonError, SchemaUri, StreamName};
 use eventstar_http_api::{
-    Principal, Request, Response, decode_segment, empty, error, json, preferred, retry_after, text,
+    Principal, Request, Response, decode_segment, empty, error, large_json, preferred, retry_after, text,
     unavailable,
 };
 use eventstar_ports::{Platform, PortError};
@@ -23,9 +24,10 @@ use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 use crate::answer::{self, Failure, Outcome};
-use crate::decide::Sender;
+use crate::decide::{Sender, check_size};
 use crate::errors::{self, Refused};
 use crate::gather::shorten;
+use crate::limits::max_event_bytes;
 use crate::said::Said;
 use crate::{Isolate, body, process};
 
@@ -36,7 +38,12 @@ const MESSAGE: HeaderName = HeaderName::from_static("x-eventbus-message");
 const EVENT_ERROR_REVISION: u32 = 14_035_058;
 
 /// `POST /eventbus/v1/events`.
-pub(crate) async fn produce<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: &Request) -> Response {
+pub(crate) async fn produce<P: Platform>(
+    isolate: &Rc<Isolate>,
+    platform: &P,
+    request: &Request,
+    body: Bytes,
+) -> Response {
     let refuse = |kind, title, detail: &str| error(request, StatusCode::BAD_REQUEST, kind, title, detail);
     let content_type = request
         .headers()
@@ -46,7 +53,7 @@ pub(crate) async fn produce<P: Platform>(isolate: &Rc<Isolate>, platform: &P, re
         let detail = format!("Cannot produce messages of type {content_type}. Use application/json");
         return refuse("unsupported_type", "Unsupported Type", &detail);
     }
-    let decoded = match body::decode(request) {
+    let decoded = match body::decode(request, body, &isolate.metrics) {
         Ok(decoded) => decoded,
         Err(refusal) => return refusal,
     };
@@ -57,10 +64,13 @@ pub(crate) async fn produce<P: Platform>(isolate: &Rc<Isolate>, platform: &P, re
         Ok(raws) => raws,
         Err(refusal) => return refusal,
     };
-    let topics = raws
+    let max_bytes = max_event_bytes(platform);
+    // What is no name of a stream is not configured, whatever it is.
+    let topics: BTreeSet<String> = raws
         .iter()
-        .filter_map(|raw| topic_of(&Document::parse(*raw).ok()?))
-        .collect::<Vec<_>>();
+        .filter_map(|raw| topic_of(&small(raw, max_bytes)?))
+        .filter(|topic| StreamName::parse(topic).is_ok())
+        .collect();
     let configs = match isolate
         .configs
         .with_streams(
@@ -80,7 +90,7 @@ pub(crate) async fn produce<P: Platform>(isolate: &Rc<Isolate>, platform: &P, re
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(raws.len());
     let mut converted = Vec::with_capacity(raws.len());
     for raw in &raws {
-        match convert(raw, &configs) {
+        match convert(raw, &configs, max_bytes) {
             Ok(event) => {
                 outcomes.push(None);
                 converted.push(event);
@@ -127,7 +137,7 @@ fn respond<P: Platform>(platform: &P, request: &Request, raws: &[&str], outcomes
             .filter_map(|(raw, outcome)| event_error(platform, host, raw, outcome))
             .collect();
         (
-            json(status, &errors),
+            large_json(status, &errors),
             format!("{accepted} out of {total} events were accepted."),
         )
     };
@@ -141,6 +151,12 @@ fn respond<P: Platform>(platform: &P, request: &Request, raws: &[&str], outcomes
     response
 }
 
+/// The event, unless it is too large to be read.
+fn small(raw: &str, max_bytes: usize) -> Option<Document<'_>> {
+    check_size(raw, max_bytes).ok()?;
+    Document::parse(raw).ok()
+}
+
 fn topic_of(event: &Document<'_>) -> Option<String> {
     let topic = event
         .get_str(&["meta", "topic"])
@@ -149,7 +165,8 @@ fn topic_of(event: &Document<'_>) -> Option<String> {
 }
 
 /// The event with the stream and schema URI that its topic and schema name mean.
-fn convert(raw: &str, configs: &Configs) -> Result<String, Failure> {
+fn convert(raw: &str, configs: &Configs, max_bytes: usize) -> Result<String, Failure> {
+    check_size(raw, max_bytes)?;
     let mut event = Document::parse(raw).map_err(|error| match error {
         JsonError::NotEvents => {
             Failure::client("not_an_object", "an event is a JSON object: send objects only")
@@ -162,7 +179,10 @@ fn convert(raw: &str, configs: &Configs) -> Result<String, Failure> {
             "Could not get topic from the event. Set meta.topic",
         )
     })?;
-    let Some(stream) = configs.streams.stream(&topic) else {
+    let config = StreamName::parse(&topic)
+        .ok()
+        .and_then(|topic| configs.streams.stream(topic.as_str()));
+    let Some(stream) = config else {
         return Err(Failure::client(
             "unknown_stream",
             format!("Topic {} not configured", shorten(&topic)),
@@ -234,7 +254,7 @@ fn version_of(revision: &str) -> Option<String> {
 /// The EventError of a refused event (`event.py:255-310`); `rawEvent` is the event as received.
 fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outcome) -> Option<Value> {
     let failure = outcome.failure.as_ref()?;
-    let event = Document::parse(raw).ok();
+    let event = small(raw, max_event_bytes(platform));
     let named = event.as_ref().and_then(schema_of);
     let (name, version) = named.map_or(("unknown".to_owned(), None), |(name, version)| (name, version));
     let revision = match &version {

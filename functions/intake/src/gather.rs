@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use eventstar_event::names::{MAX_NAME_BYTES, MAX_SCHEMA_URI_BYTES};
 use eventstar_event::{Document, SchemaUri};
 use eventstar_ports::{Platform, PortError};
 use eventstar_stores::{Configs, SchemaLookup, load_schemas};
@@ -85,17 +86,18 @@ impl Targets {
                 }
             },
         };
-        if uri.contains('\n') {
-            schema_uri(&uri)?;
-        }
+        // What is longer is no name either way, and nothing of its length is kept.
+        let uri = beginning(&uri, MAX_SCHEMA_URI_BYTES + 1);
         let stream = event.get_str(&["meta", "stream"]);
+        let stream = stream
+            .as_deref()
+            .map(|stream| beginning(stream, MAX_NAME_BYTES + 1));
+        if uri.contains('\n') {
+            schema_uri(uri)?;
+        }
         // No schema URI has a line break in it, and an event without a stream has no second line.
-        let stream_line = stream.as_deref().map(|stream| ["\n", stream]);
-        let parts = || {
-            [uri.as_ref()]
-                .into_iter()
-                .chain(stream_line.into_iter().flatten())
-        };
+        let stream_line = stream.map(|stream| ["\n", stream]);
+        let parts = || [uri].into_iter().chain(stream_line.into_iter().flatten());
         if let Some(last) = self.last.filter(|_| is_made_of(&self.key, parts())) {
             return Ok(last);
         }
@@ -103,8 +105,8 @@ impl Targets {
         self.key.extend(parts());
         let place = self.known().unwrap_or_else(|| {
             self.named.push(Named {
-                uri: schema_uri(&uri),
-                stream: stream.map(|stream| stream.into_owned()),
+                uri: schema_uri(uri),
+                stream: stream.map(str::to_owned),
             });
             self.remember();
             self.named.len() - 1
@@ -182,10 +184,18 @@ pub(crate) fn missing(field: &str) -> Failure {
 
 /// A name as an answer repeats it.
 pub(crate) fn shorten(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_NAME_SHOWN) {
-        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
-        None => Cow::Borrowed(text),
+    let shown = beginning(text, MAX_NAME_SHOWN);
+    if shown.len() < text.len() {
+        Cow::Owned(format!("{shown}…"))
+    } else {
+        Cow::Borrowed(text)
     }
+}
+
+/// The first characters of a text.
+fn beginning(text: &str, most: usize) -> &str {
+    let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod settings;
 use std::future::Future;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use eventstar_delivery::kafka_proxy;
 use eventstar_event::json::split_body;
 use eventstar_http_api::{
@@ -65,14 +66,16 @@ pub struct Isolate {
 }
 
 /// Answers a request.
-pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Request) -> Response {
+pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, mut request: Request) -> Response {
+    // Who reads the body owns it, so that what was compressed is gone once it is inflated.
+    let body = std::mem::take(request.body_mut());
     isolate.settings.tell_once(&platform);
     let path = within(&platform, route("intake", request.uri()).path);
     let response = match routes::find(path) {
         None => not_found(&request),
         Some(found) if *request.method() == Method::OPTIONS => preflight(found.allow),
         Some(found) if !allows(found.allow, request.method()) => method_not_allowed(&request, found.allow),
-        Some(found) => answer(isolate, &platform, &request, found.endpoint, path).await,
+        Some(found) => answer(isolate, &platform, &request, body, found.endpoint, path).await,
     };
     isolate.metrics.flush_soon(&platform);
     let mut response = common_headers(response, "post");
@@ -86,13 +89,19 @@ async fn answer<P: Platform>(
     isolate: &Rc<Isolate>,
     platform: &P,
     request: &Request,
+    body: Bytes,
     endpoint: Endpoint,
     path: &str,
 ) -> Response {
     match endpoint {
-        Endpoint::Events => counted(isolate, platform, post(isolate, platform, request)).await,
+        Endpoint::Events => counted(isolate, platform, post(isolate, platform, request, body)).await,
         Endpoint::EventBusEvents => {
-            counted(isolate, platform, eventbus::produce(isolate, platform, request)).await
+            counted(
+                isolate,
+                platform,
+                eventbus::produce(isolate, platform, request, body),
+            )
+            .await
         }
         Endpoint::TestEvents => test_events(isolate, platform, request).await,
         Endpoint::Beacon => beacon::beacon(isolate, platform, request),
@@ -166,14 +175,14 @@ async fn test_events<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: 
     let Some(events) = platform.get("TEST_EVENTS") else {
         return not_found(request);
     };
-    let mut test = Request::new(events.into());
+    let mut test = Request::new(Bytes::new());
     *test.method_mut() = Method::POST;
     test.uri_mut().clone_from(request.uri());
-    post(isolate, platform, &test).await
+    post(isolate, platform, &test, events.into()).await
 }
 
-async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: &Request) -> Response {
-    let body = match body::decode(request) {
+async fn post<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: &Request, body: Bytes) -> Response {
+    let body = match body::decode(request, body, &isolate.metrics) {
         Ok(body) => body,
         Err(refusal) => return refusal,
     };

@@ -9,6 +9,24 @@ pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 /// Most events in one request.
 pub const MAX_BATCH: usize = 10_000;
 
+/// Most values in one request, objects and arrays included: those of seven of the largest events, of which ten fit a body. The text
+/// itself is the rest of what a request takes in memory.
+pub(crate) const MAX_REQUEST_VALUES: usize = 500_000;
+
+/// What the events of a request take while they wait to be judged, in bytes; what is over that is read once more then. A tenth of the
+/// 40 MB that a request may take: three of them and all else fit the 128 MB of an isolate.
+pub(crate) const MAX_WAITING_BYTES: usize = 4_000_000;
+
+/// Most validation errors told of all events of a request: those of the first twenty that have a hundred. Of an event beyond them the
+/// first is told.
+pub(crate) const MAX_ERRORS: usize = 2_000;
+
+/// Text of refused events, in bytes, that the error events of one request repeat whole: four of the largest events.
+pub(crate) const MAX_REPORTED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of each event beyond them that its error event repeats: the schema, the stream and the id most often stand there.
+pub(crate) const MIN_REPORTED_BYTES: usize = 256;
+
 /// Most different schemas in one request: as many as Workers KV reads at once.
 pub(crate) const MAX_SCHEMAS: usize = 100;
 

@@ -71,6 +71,13 @@ impl Metrics {
         self.0.add("eventstar_intake_error_events_lost_total", &[], 1);
     }
 
+    /// Counts the halves of surrogate pairs that were replaced.
+    pub(crate) fn surrogates_mended(&self, count: u64) {
+        if count > 0 {
+            self.0.add("eventstar_intake_lone_surrogates_total", &[], count);
+        }
+    }
+
     /// Hands on what was counted, a little later.
     pub(crate) fn flush_soon<P: Platform>(&self, platform: &P) {
         self.0.flush_soon(platform);

@@ -4,8 +4,8 @@
 //! `code`, `pointer` (JSON pointer to the first thing wrong), `schema_uri`, `stream`, `retryable`, `message`, `errors`
 //! (`pointer`, `keyword`, `message`) and `event` as it is or would be stored; what does not apply is left out.
 
-use eventstar_event::Document;
-use eventstar_http_api::{Request, Response, json};
+use eventstar_event::json::members;
+use eventstar_http_api::{Request, Response, large_json};
 use eventstar_validation::AjvError;
 use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
@@ -58,7 +58,7 @@ struct EventError<'a> {
 /// The answer with a result for each event.
 pub(crate) fn results(status: StatusCode, outcomes: &[Outcome]) -> Response {
     let results = outcomes.iter().map(result).collect();
-    let mut response = json(status, &Results { results });
+    let mut response = large_json(status, &Results { results });
     response.headers_mut().insert(
         HeaderName::from_static("preference-applied"),
         HeaderValue::from_static("return=representation"),
@@ -67,8 +67,9 @@ pub(crate) fn results(status: StatusCode, outcomes: &[Outcome]) -> Response {
 }
 
 fn result(outcome: &Outcome) -> EventResult<'_> {
-    let event = Document::parse(outcome.event.as_str()).ok();
-    let member = |path: &[&str]| Some(event.as_ref()?.get_str(path)?.into_owned());
+    let [schema_uri, meta] = members(&outcome.event, ["$schema", "meta"]);
+    let [stream] = members(meta.unwrap_or_default(), ["stream"]);
+    let text = |json: Option<&str>| serde_json::from_str(json?).ok();
     let errors: &[AjvError] = match &outcome.failure {
         Some(Failure::Invalid(errors)) => errors,
         _ => &[],
@@ -81,8 +82,8 @@ fn result(outcome: &Outcome) -> EventResult<'_> {
         },
         code: outcome.failure.as_ref().map_or("accepted", Failure::code),
         pointer: outcome.failure.as_ref().and_then(pointer),
-        schema_uri: member(&["$schema"]),
-        stream: member(&["meta", "stream"]),
+        schema_uri: text(schema_uri),
+        stream: text(stream),
         retryable: matches!(outcome.failure, Some(Failure::Ours { .. })),
         message: outcome.failure.as_ref().map(Failure::message),
         errors: errors

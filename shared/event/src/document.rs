@@ -13,7 +13,7 @@ use std::ops::Range;
 pub use node::{Children, Node, Position};
 use reader::Reader;
 
-use crate::json::{JsonError, quote};
+use crate::json::{JsonError, MAX_VALUES, quote};
 
 /// What kind of value a JSON text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +145,7 @@ impl<'a> Document<'a> {
         if !raw.starts_with('{') {
             return Err(JsonError::NotEvents);
         }
-        let mut slots = Vec::with_capacity(raw.len() / BYTES_A_VALUE + 4);
+        let mut slots = Vec::with_capacity((raw.len() / BYTES_A_VALUE + 4).min(MAX_VALUES));
         let compact = Reader::new(&raw, 0, &mut slots).read()?;
         Ok(Self {
             sent: compact.map_or(raw, Cow::Owned),
@@ -196,6 +196,16 @@ impl<'a> Document<'a> {
     #[must_use]
     pub fn sent_bytes(&self) -> usize {
         self.sent.len()
+    }
+
+    /// What it takes in memory besides the text it was read from, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let copied = match &self.sent {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(text) => text.capacity(),
+        };
+        copied + self.slots.capacity() * size_of::<Slot>()
     }
 
     /// Adds the member at `path` after the last one, with the JSON text that `value` gives, where the event has none.

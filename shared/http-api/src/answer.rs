@@ -1,6 +1,7 @@
 //! Making answers.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use eventstar_ports::{Body, Diagnostics, Ids, Level};
 use http::header::{
@@ -56,6 +57,43 @@ pub fn json<T: Serialize>(status: StatusCode, value: &T) -> Response {
     // Everything answered is made of maps with text keys, which always serialize.
     let body = serde_json::to_vec(value).unwrap_or_default();
     text(status, "application/json; charset=utf-8", body)
+}
+
+/// A JSON answer that may be large: written twice, once for its length, so that it takes no more memory than it has bytes.
+#[must_use]
+pub fn large_json<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    let mut written = Counted {
+        bytes: Vec::new(),
+        length: 0,
+        is_kept: false,
+    };
+    let _ = serde_json::to_writer(&mut written, value);
+    written.bytes.reserve_exact(written.length);
+    written.is_kept = true;
+    let _ = serde_json::to_writer(&mut written, value);
+    text(status, "application/json; charset=utf-8", written.bytes)
+}
+
+/// Counts what is written, or keeps it.
+struct Counted {
+    bytes: Vec<u8>,
+    length: usize,
+    is_kept: bool,
+}
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_kept {
+            self.bytes.extend_from_slice(bytes);
+        } else {
+            self.length += bytes.len();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// An error answer; `kind` is a stable token.

@@ -12,8 +12,8 @@ mod request;
 
 pub use accept::preferred;
 pub use answer::{
-    ErrorBody, common_headers, empty, error, info, json, method_not_allowed, not_found, not_modified,
-    readiness, retry_after, text, unavailable, with_etag,
+    ErrorBody, common_headers, empty, error, info, json, large_json, method_not_allowed, not_found,
+    not_modified, readiness, retry_after, text, unavailable, with_etag,
 };
 pub use client::client_address;
 pub use cors::with_credentials;

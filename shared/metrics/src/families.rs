@@ -58,6 +58,11 @@ pub const FAMILIES: &[Family] = &[
         help: "Error events that could not be stored: is the error stream configured?",
     },
     Family {
+        name: "eventstar_intake_lone_surrogates_total",
+        kind: Kind::Counter,
+        help: "Escapes of half a surrogate pair in what was sent, each replaced by U+FFFD.",
+    },
+    Family {
         name: "eventstar_relay_connections_total",
         kind: Kind::Counter,
         help: "Connections to a stream that were opened; one to several streams counts for each.",

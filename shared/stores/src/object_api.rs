@@ -33,7 +33,13 @@ fn request(path_and_query: &str, body: Vec<u8>) -> Request<Bytes> {
 /// look at the query.
 #[must_use]
 pub fn append_request(log: &LogName, batch: &[Envelope], retention: Option<Retention>) -> Request<Bytes> {
-    let mut lines = Vec::new();
+    /// Room for the id, the time and the names of a line's members.
+    const ENVELOPE_BYTES: usize = 160;
+    let length = batch.iter().map(|envelope| {
+        let key = envelope.key.as_ref().map_or(0, String::len);
+        envelope.event.len() + envelope.stream.len() + key + ENVELOPE_BYTES
+    });
+    let mut lines = Vec::with_capacity(length.sum());
     batch.iter().for_each(|envelope| envelope.write_line(&mut lines));
     let query = retention.map(|retention| format!("?retention={retention}"));
     request(&format!("/{log}/append{}", query.unwrap_or_default()), lines)

@@ -293,7 +293,10 @@ fn each_bad_query_of_a_beacon_is_reported() {
                 "?%7B%22schema%22%3A%22Test%22%2C%22event%22%3A%7B%7D%2C%22event%22%3A%7B%7D%7D;",
                 Some("ValidationError"),
             ),
-            ("?%7B%22schema%22%3A%22%5Cud800%22%7D;", Some("ValidationError")),
+            (
+                "?%7B%22schema%22%3A%22%5Cud800%22%7D;",
+                Some("UnauthorizedSchemaForStreamError"),
+            ),
             (
                 "?%7B%22schema%22%3A%22Test%22%2C%22event%22%3A%7B%22OtherMessage%22%3A%22%01%22%7D%7D;",
                 Some("ValidationError"),

@@ -47,9 +47,7 @@ pub(super) async fn told(isolate: &Rc<Isolate>, memory: &Memory, mut request: Re
     let Body::Full(body) = response.into_body() else {
         panic!("streams")
     };
-    // An answer repeats lone surrogates, which `serde_json` does not read.
-    let text = String::from_utf8(body.to_vec()).unwrap().replace("\\ud", "\\u0");
-    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let code = body["results"][0]["code"].as_str().or(body["type"].as_str());
     (status, code.unwrap_or_default().to_owned())
 }

@@ -257,7 +257,7 @@ fn odd_events_have_error_events_too() {
 }
 
 /// What a scrape of the metrics reads.
-async fn metrics(isolate: &Rc<Isolate>, memory: &Memory) -> String {
+pub(super) async fn metrics(isolate: &Rc<Isolate>, memory: &Memory) -> String {
     memory.run_background().await;
     isolate.metrics.flush_soon(memory);
     memory.run_background().await;

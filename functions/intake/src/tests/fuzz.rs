@@ -118,14 +118,14 @@ async fn parsed(memory: &Memory, topic: &str) -> Vec<Value> {
         .collect()
 }
 
-/// Sends a request. An answer repeats what was sent, lone surrogates too, which JavaScript reads and `serde_json` does not.
+/// Sends a request.
 async fn send_any(isolate: &Rc<Isolate>, memory: &Memory, request: Request) -> (u16, Value) {
     let response = handle(isolate, memory.clone(), request).await;
     let status = response.status().as_u16();
     let Body::Full(body) = response.into_body() else {
         panic!("streams")
     };
-    let text = String::from_utf8(body.to_vec()).unwrap().replace("\\ud", "\\u0");
+    let text = String::from_utf8(body.to_vec()).unwrap();
     let answer = if text.is_empty() {
         Value::Null
     } else {
@@ -150,7 +150,9 @@ fn no_body_breaks_intake_and_what_is_refused_is_in_the_error_stream() {
     let inputs = (0..seeds.len(), 0..queries.len(), mutations());
     fuzz(inputs, |(seed, query, mutations)| {
         let body = mutate(&seeds[seed], &mutations);
-        let shown = String::from_utf8_lossy(&body).into_owned();
+        let mut mended = body.clone();
+        eventstar_event::json::mend_surrogates(&mut mended);
+        let shown = String::from_utf8_lossy(&mended).into_owned();
         run(async {
             let (isolate, memory) = world_with_errors().await;
             let mut request = request("");

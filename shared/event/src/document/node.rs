@@ -86,6 +86,7 @@ impl<'d> Node<'d> {
         Children {
             document: self.document,
             next: self.slot().first,
+            left: self.len(),
         }
     }
 
@@ -255,6 +256,7 @@ fn number(text: &str) -> Value {
 pub struct Children<'d> {
     document: &'d Document<'d>,
     next: u32,
+    left: usize,
 }
 
 impl<'d> Iterator for Children<'d> {
@@ -264,9 +266,15 @@ impl<'d> Iterator for Children<'d> {
         let at = self.next;
         let slot = self.document.slots.get(at as usize)?;
         self.next = slot.next;
+        self.left = self.left.saturating_sub(1);
         Some(Node {
             document: self.document,
             at,
         })
+    }
+
+    /// Exact, so that what is collected takes no more room than it needs.
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
     }
 }

@@ -7,6 +7,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::{Kind, NONE, Slot, Span, unquoted};
+use crate::envelope::MAX_EVENT_BYTES;
 use crate::json::{JsonError, MAX_DEPTH};
 
 /// Objects with more members than this look for a repeated name in a set.
@@ -110,7 +111,8 @@ impl<'t, 's> Reader<'t, 's> {
             self.at += 1;
         }
         let kept = self.text.get(self.copied..from).unwrap_or_default();
-        let length = self.text.len();
+        // A text may be white space for the most part.
+        let length = self.text.len().min(MAX_EVENT_BYTES);
         self.compact
             .get_or_insert_with(|| String::with_capacity(length))
             .push_str(kept);

@@ -214,7 +214,11 @@ fn the_canonical_text_is_that_of_json_stringify() {
         ),
     ] {
         let event = format!(r#"{{"a":{text}}}"#);
-        assert_eq!(document(&event).get(&["a"]).unwrap().canonical(), expected, "{text}");
+        assert_eq!(
+            document(&event).get(&["a"]).unwrap().canonical(),
+            expected,
+            "{text}"
+        );
     }
     let mut event = document(r#"{"a":{"b":1.0}}"#);
     event.set(&["a", "c"], "2e0");
