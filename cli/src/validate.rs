@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use eventstar_event::{Document, SchemaUri};
 use eventstar_event::json::{JsonError, mend_surrogates, split_body};
+use eventstar_event::{Document, SchemaUri};
 use eventstar_stream_config::{Stream, StreamConfigs};
 use eventstar_validation::Schema;
 use serde_json::Value;

@@ -244,6 +244,7 @@ mod tests {
                     partition,
                     offset: Some(offset),
                     timestamp: Some(timestamp),
+                    partial: false,
                 })]
             });
             assert_eq!(
