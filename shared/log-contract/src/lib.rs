@@ -63,7 +63,7 @@ macro_rules! contract {
             followers_get_what_is_appended_after_what_was_there
             a_follower_behind_what_was_dropped_goes_on_with_the_first_there_is
             a_failed_append_can_be_made_again
-            a_failed_read_ends_the_follower_and_the_next_one_goes_on
+            a_failed_read_loses_nothing
         );
     };
     ($subject:expr => $($test:ident)+) => {
