@@ -9,9 +9,11 @@
 mod literal;
 mod parser;
 
+use std::cmp::Ordering;
+
 use eventstar_event::document::{Document, Kind, Node};
 
-use literal::Literal;
+use literal::{Field, Literal};
 pub(crate) use parser::FilterError;
 use parser::Parser;
 
@@ -89,17 +91,37 @@ impl Test {
     fn holds(&self, event: &Document<'_>, path: &[String]) -> bool {
         let root = event.root();
         let any = |test: &dyn Fn(Node<'_>) -> bool| reaches(root, path, &|node| any_value(node, test));
+        let compared =
+            |test: &dyn Fn(&Field<'_>) -> bool| any(&|node| !is_object(node) && test(&Field::new(node)));
+        let ordered = |literal: &Literal, test: fn(Ordering) -> bool| {
+            compared(&|field| literal.order_of(field).is_some_and(test))
+        };
         match self {
             Self::Present => reaches(root, path, &|node| node.kind() != Kind::Null),
-            Self::Equals(literals) => any(&|node| literals.iter().any(|literal| literal.equals(node))),
-            Self::Has(literals) => any(&|node| literals.iter().any(|literal| literal.is_in(node))),
-            Self::Differs(literal) => reaches(root, path, &|_| true) && !any(&|node| literal.equals(node)),
-            Self::Less(literal) => any(&|node| literal.order_of(node).is_some_and(|order| order.is_lt())),
-            Self::AtMost(literal) => any(&|node| literal.order_of(node).is_some_and(|order| order.is_le())),
-            Self::Greater(literal) => any(&|node| literal.order_of(node).is_some_and(|order| order.is_gt())),
-            Self::AtLeast(literal) => any(&|node| literal.order_of(node).is_some_and(|order| order.is_ge())),
+            Self::Equals(literals) => compared(&|field| literals.iter().any(|literal| literal.equals(field))),
+            Self::Has(literals) => any(&|node| match is_object(node) {
+                true => node.children().any(|member| {
+                    let name = member.name();
+                    literals.iter().any(|literal| literal.fits(&name))
+                }),
+                false => {
+                    let field = Field::new(node);
+                    literals.iter().any(|literal| literal.equals(&field))
+                }
+            }),
+            Self::Differs(literal) => {
+                reaches(root, path, &|_| true) && !compared(&|field| literal.equals(field))
+            }
+            Self::Less(literal) => ordered(literal, Ordering::is_lt),
+            Self::AtMost(literal) => ordered(literal, Ordering::is_le),
+            Self::Greater(literal) => ordered(literal, Ordering::is_gt),
+            Self::AtLeast(literal) => ordered(literal, Ordering::is_ge),
         }
     }
+}
+
+fn is_object(node: Node<'_>) -> bool {
+    node.kind() == Kind::Object
 }
 
 /// Whether a value at `path` passes `test`. A path goes on in every element of an array.

@@ -1,5 +1,7 @@
 //! The values that fields are compared with.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 
 use eventstar_event::document::{Kind, Node};
@@ -15,6 +17,35 @@ pub(crate) struct Literal {
     number: Option<Number>,
     /// Milliseconds since the epoch, where it is a date.
     time: Option<i64>,
+}
+
+/// A value of an event, read once for all values of a filter that it is compared with.
+pub(super) struct Field<'d> {
+    kind: Kind,
+    text: Cow<'d, str>,
+    number: Option<Number>,
+    time: OnceCell<Option<i64>>,
+}
+
+impl<'d> Field<'d> {
+    pub(super) fn new(node: Node<'d>) -> Self {
+        let kind = node.kind();
+        let text = node.as_str().unwrap_or_else(|| Cow::Borrowed(node.scalar()));
+        let number = match kind {
+            Kind::Number => Number::parse(&text),
+            _ => None,
+        };
+        Self {
+            kind,
+            text,
+            number,
+            time: OnceCell::new(),
+        }
+    }
+
+    fn time(&self) -> Option<i64> {
+        *self.time.get_or_init(|| instant_from_iso(&self.text))
+    }
 }
 
 /// A number: exact where it is whole.
@@ -56,45 +87,37 @@ impl Literal {
     }
 
     /// Whether the event's value equals it.
-    pub(super) fn equals(&self, node: Node<'_>) -> bool {
-        if !self.is_pattern() {
-            return self.order_of(node) == Some(Ordering::Equal);
-        }
-        node.as_str().is_some_and(|text| self.fits(&text))
-    }
-
-    /// Whether the event's value equals it, or has a member of that name.
-    pub(super) fn is_in(&self, node: Node<'_>) -> bool {
-        match node.kind() {
-            Kind::Object => node.children().any(|member| self.fits(&member.name())),
-            _ => self.equals(node),
+    pub(super) fn equals(&self, field: &Field<'_>) -> bool {
+        match self.is_pattern() {
+            true => field.kind == Kind::String && self.fits(&field.text),
+            false => self.order_of(field) == Some(Ordering::Equal),
         }
     }
 
     /// How the event's value stands to it: numbers by value, times by instant, other texts by code point. `None` where the
     /// two cannot be compared.
-    pub(super) fn order_of(&self, node: Node<'_>) -> Option<Ordering> {
+    pub(super) fn order_of(&self, field: &Field<'_>) -> Option<Ordering> {
         let text = self.parts.first()?;
-        match node.kind() {
-            Kind::String => Some(self.order_of_text(&node.as_str()?, text)),
-            Kind::Number => Number::parse(node.scalar())?.order(self.number?),
-            Kind::Boolean | Kind::Null => (!self.quoted && node.scalar() == text).then_some(Ordering::Equal),
+        match field.kind {
+            Kind::String => Some(self.order_of_text(field, text)),
+            Kind::Number => field.number?.order(self.number?),
+            Kind::Boolean | Kind::Null => (!self.quoted && field.text == *text).then_some(Ordering::Equal),
             Kind::Array | Kind::Object => None,
         }
     }
 
-    fn order_of_text(&self, value: &str, text: &str) -> Ordering {
+    fn order_of_text(&self, field: &Field<'_>, text: &str) -> Ordering {
         // Days and months alone are in order as texts, and a title such as 2026-11 is not the one of 2026-11-01.
-        let has_time_of_day = value.len().max(text.len()) > "2026-11-01".len();
+        let has_time_of_day = field.text.len().max(text.len()) > "2026-11-01".len();
         let time = self.time.filter(|_| has_time_of_day);
-        match time.and_then(|time| Some((instant_from_iso(value)?, time))) {
+        match time.and_then(|time| Some((field.time()?, time))) {
             Some((value, time)) => value.cmp(&time),
-            None => value.cmp(text),
+            None => (*field.text).cmp(text),
         }
     }
 
     /// Whether a text is its parts with any texts in between.
-    fn fits(&self, text: &str) -> bool {
+    pub(super) fn fits(&self, text: &str) -> bool {
         let Some((first, others)) = self.parts.split_first() else {
             return false;
         };
@@ -118,17 +141,28 @@ impl Literal {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many numbers were read.
+    pub(super) static PARSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl Number {
     /// Reads a JSON number, and what people write like one.
     fn parse(text: &str) -> Option<Self> {
+        #[cfg(test)]
+        PARSED.set(PARSED.get() + 1);
         let plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
         if !text.bytes().all(plain) {
             return None;
         }
-        Some(Self {
-            whole: text.parse().ok(),
-            near: text.parse().ok()?,
-        })
+        let whole: Option<i128> = text.parse().ok();
+        let near = match whole {
+            // As near as reading the text comes, and in less time.
+            Some(whole) => whole as f64,
+            None => text.parse().ok()?,
+        };
+        Some(Self { whole, near })
     }
 
     fn order(self, other: Self) -> Option<Ordering> {

@@ -51,6 +51,24 @@ fn texts_are_equal_whole_or_by_a_pattern() {
 }
 
 #[test]
+fn each_number_of_an_event_is_read_once_for_all_values_of_a_field() {
+    let numbers: Vec<u32> = (1000..2000).collect();
+    let event = json!({ "n": numbers });
+    let text = event.to_string();
+    let document = Document::parse(text.as_str()).unwrap();
+    let values: Vec<String> = (0..MAX_TERMS).map(|value| value.to_string()).collect();
+    for filter in [
+        format!("n = ({})", values.join(" OR ")),
+        format!("n: ({})", values.join(" OR ")),
+    ] {
+        let filter = Filter::parse(&filter).unwrap();
+        let before = literal::PARSED.get();
+        assert!(!filter.matches(&document));
+        assert_eq!(literal::PARSED.get() - before, numbers.len());
+    }
+}
+
+#[test]
 fn numbers_are_compared_by_value() {
     let event = json!({
         "n": 5, "zero": 0, "minus": -3, "half": 0.5, "id": 9_007_199_254_740_993_u64, "text": "5", "big": 1e300
