@@ -453,12 +453,17 @@ fn the_routes_of_the_eventbus_service_and_the_document_answer() {
         "meta": {"topic": stream.name, "stream": stream.name, "id": fresh_uuid(), "schema_uri": "job/run/1"},
         "dt": "2026-01-01T00:00:00Z", "job": "test", "attempt": 1,
     }]);
-    let answer = instance.send(&Request::post_json("/eventbus/v1/events", event.to_string()));
-    assert_eq!(answer.status, 201, "{}", answer.text());
-    assert_eq!(
-        answer.header("x-eventbus-message"),
-        Some("All 1 events were accepted.")
-    );
+    for content_type in ["application/json", "application/json; charset=utf-8"] {
+        let request = Request::new("POST", "/eventbus/v1/events")
+            .header("content-type", content_type)
+            .body(event.to_string());
+        let answer = instance.send(&request);
+        assert_eq!(answer.status, 201, "{content_type}: {}", answer.text());
+        assert_eq!(
+            answer.header("x-eventbus-message"),
+            Some("All 1 events were accepted.")
+        );
+    }
     let answer = instance
         .send(&Request::post_json(
             "/eventbus/v1/events",

@@ -135,18 +135,25 @@ fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     Some(value.to_str().unwrap_or("?").trim().to_ascii_lowercase())
 }
 
+/// The media type without its parameters.
+pub(crate) fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
 /// Why a body of this type is not read; `None` when it is.
 fn unsupported_type(headers: &HeaderMap) -> Option<String> {
     // Without a type: what `curl --data-binary` or a bare socket sends is taken for JSON.
     let content_type = header(headers, &CONTENT_TYPE)?;
-    let mut parts = content_type.split(';').map(str::trim);
-    let media_type = parts.next().unwrap_or_default();
+    let media_type = media_type(&content_type);
     if !["application/json", "text/plain", "application/reports+json"].contains(&media_type) {
         return Some(format!(
             "unsupported media type \"{media_type}\": use application/json or text/plain"
         ));
     }
-    let charset = parts
+    let charset = content_type
+        .split(';')
+        .skip(1)
+        .map(str::trim)
         .find_map(|part| part.strip_prefix("charset="))
         .unwrap_or("utf-8")
         .trim_matches('"');

@@ -49,7 +49,7 @@ pub(crate) async fn produce<P: Platform>(
         .headers()
         .get(CONTENT_TYPE)
         .map_or("", |value| value.to_str().unwrap_or("?"));
-    if content_type != "application/json" {
+    if !body::media_type(content_type).eq_ignore_ascii_case("application/json") {
         let detail = format!("Cannot produce messages of type {content_type}. Use application/json");
         return refuse("unsupported_type", "Unsupported Type", &detail);
     }

@@ -159,11 +159,19 @@ fn bodies_and_types_are_checked_as_the_service_does() {
     run(async {
         let (isolate, memory) = bus().await;
         for (content_type, body, status, part) in [
+            ("application/json; charset=utf-8", "[]", 201, ""),
+            ("Application/JSON;charset=UTF-8", "[]", 201, ""),
             (
-                "application/json; charset=utf-8",
+                "application/json; charset=latin1",
+                "[]",
+                415,
+                "unsupported charset",
+            ),
+            (
+                "application/json-seq",
                 "{}",
                 400,
-                "Cannot produce messages of type application/json; charset=utf-8.",
+                "Cannot produce messages of type application/json-seq.",
             ),
             (
                 "text/plain",
