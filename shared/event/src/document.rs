@@ -131,6 +131,8 @@ pub struct Document<'a> {
     added: String,
     slots: Vec<Slot>,
     edits: Vec<Edit>,
+    /// Whether edits are put into their order later.
+    is_gathering: bool,
 }
 
 impl<'a> Document<'a> {
@@ -152,6 +154,7 @@ impl<'a> Document<'a> {
             added: String::new(),
             slots,
             edits: Vec::new(),
+            is_gathering: false,
         })
     }
 
@@ -249,6 +252,21 @@ impl<'a> Document<'a> {
         Some(Position(self.slot(node.0).last))
     }
 
+    /// Adds an element to an array of this document, after the last one. `value` is compact JSON text.
+    pub fn push_to(&mut self, node: Position, value: &str) {
+        if self.slot(node.0).kind == Kind::Array {
+            self.append(node.0, &[""; 0], value);
+        }
+    }
+
+    /// Adds much, in any order, without a search for the place of each change. Until it is done, texts are not up to date.
+    pub fn add_many(&mut self, add: impl FnOnce(&mut Self)) {
+        self.is_gathering = true;
+        add(self);
+        self.is_gathering = false;
+        self.edits.sort_by_key(|edit| edit.replaced.start);
+    }
+
     /// The deepest value on `path` that is there, and the rest of the path.
     fn last_present<'p, T: AsRef<str>>(&self, path: &'p [T]) -> Option<(u32, &'p [T])> {
         let mut at = self.root();
@@ -310,13 +328,13 @@ impl<'a> Document<'a> {
         self.added.push_str(value);
         self.added
             .extend(std::iter::repeat_n('}', names.len().saturating_sub(1)));
-        let child = match Slot::of_scalar(value, from).filter(|_| names.len() == 1) {
+        let child = match Slot::of_scalar(value, from).filter(|_| names.len() <= 1) {
             Some(slot) => self.push(Slot {
                 name,
                 name_escaped: self.piece(name).contains('\\'),
                 ..slot
             }),
-            None => self.read(member, true),
+            None => self.read(member, !names.is_empty()),
         };
         let Some(child) = child else { return };
         self.link(parent, child);
@@ -352,6 +370,10 @@ impl<'a> Document<'a> {
 
     /// Writes an edit down. Edits are in the order of their places; those of one place stay as they came.
     fn edit(&mut self, edit: Edit) {
+        if self.is_gathering {
+            self.edits.push(edit);
+            return;
+        }
         let at = self
             .edits
             .partition_point(|other| other.replaced.start <= edit.replaced.start);

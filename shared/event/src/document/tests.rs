@@ -361,3 +361,59 @@ proptest! {
         prop_assert_eq!(event.root().to_value(), value);
     }
 }
+
+#[test]
+fn elements_are_added_to_arrays_after_the_last_one() {
+    let mut document = Document::parse(r#"{"a":[],"b":[1],"c":{}}"#).unwrap();
+    for name in ["a", "b", "c"] {
+        let at = document.get(&[name]).unwrap().position();
+        document.push_to(at, "null");
+        document.push_to(at, r#"{"x":[]}"#);
+    }
+    let nested = document.get(&["b", "2", "x"]).unwrap().position();
+    document.push_to(nested, "2");
+    assert_eq!(
+        document.text(),
+        r#"{"a":[null,{"x":[]}],"b":[1,null,{"x":[2]}],"c":{}}"#
+    );
+    assert_eq!(document.root().to_value().to_string(), document.text());
+    assert_eq!(document.get(&["a"]).unwrap().len(), 2);
+}
+
+#[test]
+fn what_is_gathered_is_as_what_is_added_one_by_one() {
+    let add = |document: &mut Document<'_>| {
+        for name in ["n", "m"] {
+            let items: Vec<_> = document
+                .get(&["l"])
+                .unwrap()
+                .children()
+                .map(|item| item.position())
+                .collect();
+            // The last one first.
+            for item in items.into_iter().rev() {
+                document.add_to(item, name, r#"{"x":[]}"#);
+                let added = document
+                    .at(item)
+                    .member(name)
+                    .unwrap()
+                    .member("x")
+                    .unwrap()
+                    .position();
+                document.push_to(added, "1");
+            }
+        }
+        let root = document.root().position();
+        document.add_to(root, "end", "null");
+    };
+    let mut one_by_one = Document::parse(r#"{"l":[{},{"a":1},{}]}"#).unwrap();
+    add(&mut one_by_one);
+    let mut gathered = Document::parse(r#"{"l":[{},{"a":1},{}]}"#).unwrap();
+    gathered.add_many(add);
+    let item = r#""n":{"x":[1]},"m":{"x":[1]}"#;
+    assert_eq!(
+        gathered.text(),
+        format!(r#"{{"l":[{{{item}}},{{"a":1,{item}}},{{{item}}}],"end":null}}"#)
+    );
+    assert_eq!(gathered.text(), one_by_one.text());
+}
