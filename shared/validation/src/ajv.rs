@@ -7,6 +7,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::order::order;
 use crate::path::{data_path, schema_path};
 
 /// One error, serialized as AJV 6 does.
@@ -69,6 +70,12 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
                 format!("should be {types}"),
             );
         }
+        // `jsonschema` misses a member that is there, where only `required` names it and no others are allowed.
+        Kind::Required { property }
+            if error
+                .instance()
+                .get(property.as_str().unwrap_or_default())
+                .is_some() => {}
         Kind::Required { property } if schema_path.ends_with("/dependencies") => {
             let name = property.as_str().unwrap_or_default();
             if let Some((params, message)) = dependency(schema, error, name) {
@@ -260,8 +267,12 @@ fn branches(
     context: &[Vec<ValidationError<'static>>],
     out: &mut Vec<AjvError>,
 ) {
-    for error in context.iter().flatten() {
-        translate(schema, event, error, out);
+    for errors in context {
+        let mut errors: Vec<_> = errors.iter().collect();
+        errors.sort_by_cached_key(|error| order(schema, event, error));
+        for error in errors {
+            translate(schema, event, error, out);
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::keywords::{MAPS, SCHEMAS};
+use crate::keywords::below;
 
 /// Keywords that say where a schema is, not what it accepts.
 const IDENTITY: &[&str] = &["$id", "$schema", "$anchor", "id"];
@@ -29,19 +29,8 @@ fn remove_text(schema: &mut Map<String, Value>, keyword: &str) {
 }
 
 fn descend(schema: &mut Map<String, Value>) {
-    for (keyword, value) in schema {
-        if MAPS.contains(&keyword.as_str()) {
-            value
-                .as_object_mut()
-                .into_iter()
-                .flat_map(Map::values_mut)
-                .for_each(nested);
-        } else if SCHEMAS.contains(&keyword.as_str()) {
-            match value {
-                Value::Array(schemas) => schemas.iter_mut().for_each(nested),
-                schema => nested(schema),
-            }
-        }
+    for (_, schema) in below(schema) {
+        nested(schema);
     }
 }
 

@@ -1,105 +1,211 @@
-//! Schema defaults, added as AJV's `useDefaults` does: to missing members, after the sent ones, before validation.
+//! Schema defaults, added as AJV's `useDefaults` does: to missing members and elements, after the sent ones, before
+//! validation.
+//!
+//! Source: ajv 6.12.6, `lib/dot/validate.jst`, `properties.jst`, `items.jst`, `if.jst`. Nothing is added where AJV only tries
+//! a schema: in `anyOf`, `oneOf`, `not`, `if`, `contains` and `propertyNames`.
+
+mod read;
 
 use eventstar_event::Document;
 use eventstar_event::document::{Kind, Position};
+use jsonschema::Validator;
 use serde_json::Value;
 
-/// Where a schema has defaults: only the branches that hold one.
+use crate::SchemaError;
+
+/// One of the nodes: a schema that says where defaults go.
+type At = usize;
+
+/// Most defaults that one default may bring about within itself, and how deep they may lie in it: a schema whose default
+/// has a place for that default again would go on for ever.
+const MOST: Limit = Limit {
+    added: 10_000,
+    depth: 64,
+};
+
+/// Where a schema has defaults: only the schemas that hold one, or lead to one.
 #[derive(Debug, Default)]
 pub(crate) struct Defaults {
-    /// Name, JSON text of the default, and the defaults within.
-    members: Vec<(String, Option<String>, Defaults)>,
-    items: Option<Box<Defaults>>,
+    /// The first is the root's, if there is any.
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    pointer: String,
+    /// Of `properties`.
+    members: Vec<Member>,
+    dependencies: Vec<(String, At)>,
+    patterns: Vec<(Validator, Option<At>)>,
+    additional: Option<At>,
+    /// Of a list of `items`, in their order.
+    tuple: Vec<(Option<String>, Option<At>)>,
+    /// Of the items after the tuple; of all, without one.
+    items: Option<At>,
+    /// The target of `$ref`, or the schemas of `allOf`.
+    all: Vec<At>,
+    branches: Option<Branches>,
+}
+
+#[derive(Debug)]
+struct Member {
+    name: String,
+    /// JSON text.
+    default: Option<String>,
+    below: Option<At>,
+}
+
+#[derive(Debug)]
+struct Branches {
+    condition: Validator,
+    then: Option<At>,
+    otherwise: Option<At>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    added: usize,
+    depth: usize,
 }
 
 impl Defaults {
-    /// Collects the defaults of a schema: `properties` and `items`, not the branches of `anyOf` and the like (as AJV).
-    pub(crate) fn of(schema: &Value) -> Self {
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let members = properties
-            .into_iter()
-            .flatten()
-            .map(|(name, schema)| {
-                (
-                    name.clone(),
-                    schema.get("default").map(Value::to_string),
-                    Self::of(schema),
-                )
-            })
-            .filter(|(_, default, below)| default.is_some() || !below.is_empty())
-            .collect();
-        let items = schema
-            .get("items")
-            .filter(|items| items.is_object())
-            .map(Self::of);
-        Self {
-            members,
-            items: items.filter(|items| !items.is_empty()).map(Box::new),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.members.is_empty() && self.items.is_none()
-    }
-
     /// Adds what is missing.
     pub(crate) fn fill(&self, event: &mut Document<'_>) {
-        if !self.is_empty() {
+        if !self.nodes.is_empty() {
             let root = event.root().position();
-            self.fill_at(event, root);
+            let mut limit = Limit {
+                added: usize::MAX,
+                depth: usize::MAX,
+            };
+            event.add_many(|event| self.fill_at(0, event, root, &mut limit));
         }
     }
 
-    fn fill_at(&self, event: &mut Document<'_>, at: Position) {
-        for (name, default, below) in &self.members {
-            let member = match default {
-                Some(default) => event.add_to(at, name, default),
-                None => event.at(at).member(name).map(|member| member.position()),
-            };
-            if let Some(member) = member.filter(|_| !below.is_empty()) {
-                below.fill_at(event, member);
+    /// The first place whose default has defaults without end.
+    fn endless(&self) -> Option<SchemaError> {
+        let mut defaults = self.nodes.iter().flat_map(|node| {
+            let members = node.members.iter().map(|member| (&member.default, member.below));
+            let items = node.tuple.iter().map(|(default, below)| (default, *below));
+            members
+                .chain(items)
+                .map(move |(default, below)| (node, default, below))
+        });
+        defaults.find_map(|(node, default, below)| {
+            let text = format!("{{\"default\":{}}}", default.as_ref()?);
+            let mut document = Document::parse(text).ok()?;
+            let at = document.get(&["default"])?.position();
+            let mut limit = MOST;
+            let below = below?;
+            document.add_many(|document| self.fill_at(below, document, at, &mut limit));
+            (limit.added == 0 || limit.depth == 0).then(|| SchemaError {
+                pointer: node.pointer.clone(),
+                message: "a default has a place for itself, so that it would be filled in without end"
+                    .to_owned(),
+            })
+        })
+    }
+
+    fn fill_at(&self, node: At, event: &mut Document<'_>, at: Position, limit: &mut Limit) {
+        let Some(node) = self.nodes.get(node) else { return };
+        if limit.added == 0 || limit.depth == 0 {
+            return;
+        }
+        limit.depth -= 1;
+        match event.at(at).kind() {
+            Kind::Object => self.fill_object(node, event, at, limit),
+            Kind::Array => self.fill_array(node, event, at, limit),
+            _ => {}
+        }
+        for all in &node.all {
+            self.fill_at(*all, event, at, limit);
+        }
+        if let Some(Branches {
+            condition,
+            then,
+            otherwise,
+        }) = &node.branches
+        {
+            let holds = condition.is_valid(&event.at(at).to_value());
+            if let Some(branch) = if holds { then } else { otherwise } {
+                self.fill_at(*branch, event, at, limit);
             }
         }
-        if let Some(below) = self.items.as_ref().filter(|_| event.at(at).kind() == Kind::Array) {
-            let items: Vec<Position> = event.at(at).children().map(|item| item.position()).collect();
-            for item in items {
-                below.fill_at(event, item);
+        // Where it has run out, it stays so.
+        limit.depth += usize::from(limit.depth > 0);
+    }
+
+    fn fill_object(&self, node: &Node, event: &mut Document<'_>, at: Position, limit: &mut Limit) {
+        for Member { name, default, .. } in &node.members {
+            if let Some(default) = default
+                && event.at(at).member(name).is_none()
+            {
+                event.add_to(at, name, default);
+                limit.added = limit.added.saturating_sub(1);
+            }
+        }
+        for (name, below) in &node.dependencies {
+            if event.at(at).member(name).is_some() {
+                self.fill_at(*below, event, at, limit);
+            }
+        }
+        let members: Vec<Position> = if node.additional.is_some() || !node.patterns.is_empty() {
+            event.at(at).children().map(|member| member.position()).collect()
+        } else {
+            Vec::new()
+        };
+        if let Some(below) = node.additional {
+            for member in &members {
+                let name = event.at(*member).name();
+                let is_declared = node.members.iter().any(|declared| declared.name == name);
+                let name = Value::String(name.into_owned());
+                if !is_declared && !node.patterns.iter().any(|(pattern, _)| pattern.is_valid(&name)) {
+                    self.fill_at(below, event, *member, limit);
+                }
+            }
+        }
+        for Member { name, below, .. } in &node.members {
+            if let Some(below) = below
+                && let Some(member) = event.at(at).member(name)
+            {
+                let member = member.position();
+                self.fill_at(*below, event, member, limit);
+            }
+        }
+        for (pattern, below) in &node.patterns {
+            let Some(below) = below else { continue };
+            for member in &members {
+                if pattern.is_valid(&Value::String(event.at(*member).name().into_owned())) {
+                    self.fill_at(*below, event, *member, limit);
+                }
+            }
+        }
+    }
+
+    fn fill_array(&self, node: &Node, event: &mut Document<'_>, at: Position, limit: &mut Limit) {
+        for (place, (default, _)) in node.tuple.iter().enumerate() {
+            let Some(default) = default else { continue };
+            while event.at(at).len() <= place {
+                // What JavaScript leaves out before it is null.
+                let is_next = event.at(at).len() == place;
+                event.push_to(at, if is_next { default } else { "null" });
+                limit.added = limit.added.saturating_sub(1);
+            }
+        }
+        if node.items.is_none() && node.tuple.iter().all(|(_, below)| below.is_none()) {
+            return;
+        }
+        let items: Vec<Position> = event.at(at).children().map(|item| item.position()).collect();
+        for (place, item) in items.into_iter().enumerate() {
+            let below = match node.tuple.get(place) {
+                Some((_, below)) => *below,
+                None => node.items,
+            };
+            if let Some(below) = below {
+                self.fill_at(below, event, item, limit);
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn defaults_fill_what_is_missing_at_any_depth() {
-        let defaults = Defaults::of(&json!({
-            "properties": {
-                "a": {"default": "x"},
-                "o": {"properties": {"p": {"default": 1}, "q": {}}},
-                "new": {"default": {"z": {}}, "properties": {"z": {"properties": {"deep": {"default": true}}}}},
-                "list": {"items": {"properties": {"n": {"default": null}}}},
-            }
-        }));
-        for (sent, expected) in [
-            (
-                r#"{"o":{}}"#,
-                r#"{"o":{"p":1},"a":"x","new":{"z":{"deep":true}}}"#,
-            ),
-            (r#"{"a":0,"o":{"p":2},"new":1}"#, r#"{"a":0,"o":{"p":2},"new":1}"#),
-            (
-                r#"{"a":0,"new":1,"list":[{},{"n":1},{"m":2}]}"#,
-                r#"{"a":0,"new":1,"list":[{"n":null},{"n":1},{"m":2,"n":null}]}"#,
-            ),
-        ] {
-            let mut event = Document::parse(sent).unwrap();
-            defaults.fill(&mut event);
-            assert_eq!(event.text(), expected);
-            assert_eq!(event.root().to_value().to_string(), expected);
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::pattern::translate;
+
 type Check = fn(&str) -> bool;
 
 macro_rules! pattern {
@@ -19,32 +21,75 @@ macro_rules! pattern {
     };
 }
 
+/// JavaScript's white space, for a class.
+macro_rules! space {
+    () => {
+        r"\t-\r \u{a0}\u{1680}\u{2000}-\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}\u{feff}"
+    };
+}
+
+// Without the flag `u`, the case of ASCII letters alone does not matter to JavaScript: `ſ` is no `s`.
 pattern!(date, r"^[0-9]{4}-[0-1][0-9]-[0-3][0-9]$");
 pattern!(
     time,
-    r"(?i)^(?:[0-2][0-9]:[0-5][0-9]:[0-5][0-9]|23:59:60)(?:\.[0-9]+)?(?:z|[+-][0-9]{2}(?::?[0-9]{2})?)?$"
+    r"^(?:[0-2][0-9]:[0-5][0-9]:[0-5][0-9]|23:59:60)(?:\.[0-9]+)?(?:[zZ]|[+-][0-9]{2}(?::?[0-9]{2})?)?$"
 );
 pattern!(
     date_time,
-    r"(?i)^[0-9]{4}-[0-1][0-9]-[0-3][0-9][t\s](?:[0-2][0-9]:[0-5][0-9]:[0-5][0-9]|23:59:60)(?:\.[0-9]+)?(?:z|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+    concat!(
+        "^[0-9]{4}-[0-1][0-9]-[0-3][0-9][tT",
+        space!(),
+        r"](?:[0-2][0-9]:[0-5][0-9]:[0-5][0-9]|23:59:60)(?:\.[0-9]+)?(?:[zZ]|[+-][0-9]{2}(?::?[0-9]{2})?)$"
+    )
 );
-pattern!(uri, r"(?i)^(?:[a-z][a-z0-9+\-.]*:)(?:/?/)?[^\s]*$");
+pattern!(
+    uri,
+    concat!(r"^(?:[a-zA-Z][a-zA-Z0-9+\-.]*:)(?:/?/)?[^", space!(), "]*$")
+);
 pattern!(
     uri_reference,
-    r"(?i)^(?:(?:[a-z][a-z0-9+\-.]*:)?/?/)?(?:[^\\\s#][^\s#]*)?(?:#[^\\\s]*)?$"
+    concat!(
+        r"^(?:(?:[a-zA-Z][a-zA-Z0-9+\-.]*:)?/?/)?(?:[^\\#",
+        space!(),
+        "][^#",
+        space!(),
+        r"]*)?(?:#[^\\",
+        space!(),
+        "]*)?$"
+    )
 );
 pattern!(
     uri_template,
-    r##"(?i)^(?:(?:[^\x00-\x20"'<>%\\^`{|}]|%[0-9a-f]{2})|\{[+#./;?&=,!@|]?(?:[a-z0-9_]|%[0-9a-f]{2})+(?::[1-9][0-9]{0,3}|\*)?(?:,(?:[a-z0-9_]|%[0-9a-f]{2})+(?::[1-9][0-9]{0,3}|\*)?)*\})*$"##
+    r##"^(?:(?:[^\x00-\x20"'<>%\\^`{|}]|%[0-9a-fA-F]{2})|\{[+#./;?&=,!@|]?(?:[a-zA-Z0-9_]|%[0-9a-fA-F]{2})+(?::[1-9][0-9]{0,3}|\*)?(?:,(?:[a-zA-Z0-9_]|%[0-9a-fA-F]{2})+(?::[1-9][0-9]{0,3}|\*)?)*\})*$"##
 );
-pattern!(url, r"(?i)^(?:https?|ftp)://[^\s/?#][^\s]*$");
+pattern!(
+    url_with_any_host,
+    concat!(
+        r"^(?:(?i-u:http)[sS\u{17f}]?|(?i-u:ftp))://(?:[^",
+        space!(),
+        "]+@)?(?:",
+        r"(?:[1-9][0-9]?|1[0-9][0-9]|2[01][0-9]|22[0-3])(?:\.(?:1?[0-9]{1,2}|2[0-4][0-9]|25[0-5])){2}\.(?:[1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-4])",
+        r"|(?:[0-9a-zA-Z\u{a1}-\u{ffff}]+-)*[0-9a-zA-Z\u{a1}-\u{ffff}]+(?:\.(?:[0-9a-zA-Z\u{a1}-\u{ffff}]+-)*[0-9a-zA-Z\u{a1}-\u{ffff}]+)*\.[a-zA-Z\u{a1}-\u{ffff}]{2,}",
+        ")(?::[0-9]{2,5})?(?:/[^",
+        space!(),
+        "]*)?$"
+    )
+);
+pattern!(
+    url_of_private_host,
+    concat!(
+        "^[a-zA-Z\u{17f}]+://(?:[^",
+        space!(),
+        r"]+@)?(?:(?:10|127)(?:\.[0-9]{1,3}){3}|(?:169\.254|192\.168|172\.(?:1[6-9]|2[0-9]|3[01]))(?:\.[0-9]{1,3}){2})(?:[:/]|$)"
+    )
+);
 pattern!(
     email,
-    r"(?i)^[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$"
+    r"(?i-u)^[a-z0-9.!#$%&'*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$"
 );
 pattern!(
     host_labels,
-    r"(?i)^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[-0-9a-z]{0,61}[0-9a-z])?)*\.?$"
+    r"(?i-u)^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[-0-9a-z]{0,61}[0-9a-z])?)*\.?$"
 );
 pattern!(
     ipv4,
@@ -52,29 +97,45 @@ pattern!(
 );
 pattern!(
     uuid,
-    r"(?i)^(?:urn:uuid:)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$"
+    r"(?i-u)^(?:urn:uuid:)?[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$"
 );
 pattern!(json_pointer, r"^(?:/(?:[^~/]|~0|~1)*)*$");
 pattern!(
     json_pointer_uri_fragment,
-    r"(?i)^#(?:/(?:[a-z0-9_\-.!$&'()*+,;:=@]|%[0-9a-f]{2}|~0|~1)*)*$"
+    r"(?i-u)^#(?:/(?:[a-z0-9_\-.!$&'()*+,;:=@]|%[0-9a-f]{2}|~0|~1)*)*$"
 );
 pattern!(
     relative_json_pointer,
     r"^(?:0|[1-9][0-9]*)(?:#|(?:/(?:[^~/]|~0|~1)*)*)$"
 );
 
+fn url(text: &str) -> bool {
+    url_with_any_host(text) && !url_of_private_host(text)
+}
+
 fn hostname(text: &str) -> bool {
     text.trim_end_matches('.').len() <= 253 && host_labels(text)
 }
 
 fn ipv6(text: &str) -> bool {
-    let address = text.trim().split('%').next().unwrap_or_default();
-    address.parse::<std::net::Ipv6Addr>().is_ok()
+    let (address, zone) = match text.trim_matches(is_space).split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text.trim_matches(is_space), None),
+    };
+    address.parse::<std::net::Ipv6Addr>().is_ok() && zone.is_none_or(|zone| !zone.is_empty())
+}
+
+fn is_space(c: char) -> bool {
+    c == '\u{feff}' || c.is_whitespace() && c != '\u{85}'
 }
 
 fn regex(text: &str) -> bool {
-    !text.contains("\\Z") && Regex::new(text).is_ok()
+    // `\Z` is Perl's, and AJV looks for it behind another character.
+    let perl = |(at, _)| {
+        text.get(..at)
+            .is_some_and(|before| !before.is_empty() && !before.ends_with('\\'))
+    };
+    !text.match_indices(r"\Z").any(perl) && translate(text).is_ok()
 }
 
 /// Every format AJV 6 knows, with its check. An unknown one makes a schema unusable, as in AJV.
@@ -123,15 +184,42 @@ mod tests {
                 ],
                 &["2020-07-01T00:00:00", "2020-13-01", "2019-07-01T24:60:00Z"],
             ),
-            ("uri", &["http://x", "a:"], &["/x", "http://a b"]),
+            (
+                "uri",
+                &["http://x", "A:\u{85}"],
+                &["/x", "http://a b", "a:\u{feff}", "\u{212a}:"],
+            ),
             ("uri-reference", &["/x?y#z", "", "#a"], &["\\x", "a b"]),
             ("uri-template", &["/a/{b}"], &["{a", "<"]),
-            ("url", &["https://example.org/x"], &["mailto:x@y"]),
-            ("email", &["a@b"], &["a@", "@b"]),
-            ("hostname", &["a.b-c."], &["-a", "a..b"]),
+            (
+                "url",
+                &[
+                    "https://example.org/x",
+                    "FTP://u:p@1.2.3.4:8080/",
+                    "http\u{17f}://é.fr",
+                ],
+                &[
+                    "mailto:x@y",
+                    "http://localhost",
+                    "http://10.0.0.1/",
+                    "http://u@192.168.1.1:80",
+                    "https://172.16.0.1",
+                    "http://example.org/a b",
+                ],
+            ),
+            ("email", &["a@B"], &["a@", "@b", "\u{212a}@b"]),
+            ("hostname", &["a.b-C."], &["-a", "a..b", "ſ"]),
             ("ipv4", &["1.2.3.4", "01.2.3.4"], &["1.2.3", "256.1.1.1"]),
-            ("ipv6", &["::1", "fe80::1%eth0"], &[":::", "1.2.3.4"]),
-            ("regex", &["^a+$"], &["(", "a\\Z"]),
+            (
+                "ipv6",
+                &["::1", "fe80::1%eth0", "\u{feff}::1 "],
+                &[":::", "1.2.3.4", "::1%", "\u{85}::1"],
+            ),
+            (
+                "regex",
+                &["^a+$", "a{,3}", "(?=a)", "\\Z"],
+                &["(", "a\\Z", "a**", "[b-a]"],
+            ),
             (
                 "uuid",
                 &[

@@ -9,10 +9,13 @@
 mod ajv;
 mod clean;
 mod defaults;
+mod dialect;
 mod formats;
 pub mod keywords;
 mod order;
 mod path;
+mod pattern;
+mod refs;
 mod schema;
 mod secure;
 

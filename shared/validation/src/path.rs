@@ -9,7 +9,7 @@ use serde_json::Value;
 /// The JavaScript path of an error in `event` (`.a.b`, `['user-agent']`, `[0].x`), and the value there. A location does not tell
 /// the index `0` from a member called `0`; the event does.
 pub(crate) fn data_path<'e>(event: &'e Value, error: &ValidationError<'_>) -> (String, Option<&'e Value>) {
-    let by_map = by_map(&names(error.schema_path()));
+    let by_map = by_map(&names(error.evaluation_path()));
     let names = names(error.instance_path());
     let mut path = String::new();
     let mut at = Some(event);
@@ -19,13 +19,7 @@ pub(crate) fn data_path<'e>(event: &'e Value, error: &ValidationError<'_>) -> (S
             at = name.parse::<usize>().ok().and_then(|index| at?.get(index));
             continue;
         }
-        // A `$ref` hides what led to it, so steps are counted from the end.
-        let from_the_end = names.len() - place;
-        let dynamic = by_map
-            .len()
-            .checked_sub(from_the_end)
-            .and_then(|step| by_map.get(step))
-            .copied();
+        let dynamic = by_map.get(place).copied();
         if dynamic == Some(true) {
             // AJV puts such a name in when it runs, as it is.
             path.push_str(&format!("['{name}']"));
@@ -39,8 +33,13 @@ pub(crate) fn data_path<'e>(event: &'e Value, error: &ValidationError<'_>) -> (S
 
 /// The place of an error in the schema, as a URI's fragment.
 pub(crate) fn schema_path(error: &ValidationError<'_>) -> String {
-    let mut path = String::from("#");
-    for c in error.schema_path().as_str().chars() {
+    format!("#{}", fragment(error.schema_path().as_str()))
+}
+
+/// A JSON pointer as a URI's fragment has it.
+pub(crate) fn fragment(pointer: &str) -> String {
+    let mut path = String::with_capacity(pointer.len() + 1);
+    for c in pointer.chars() {
         if c.is_ascii_alphanumeric() || "/-_.!~*'()".contains(c) {
             path.push(c);
         } else {

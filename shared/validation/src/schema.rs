@@ -7,8 +7,10 @@ use serde_json::Value;
 use crate::ajv::{AjvError, translate};
 use crate::clean::clean;
 use crate::defaults::Defaults;
+use crate::dialect::{self, Patterns};
 use crate::formats::FORMATS;
 use crate::order::order;
+use crate::refs;
 use crate::secure::insecurity;
 
 /// Most errors reported for one event; an array of ten thousand wrong items needs no more.
@@ -32,6 +34,7 @@ pub struct SchemaError {
 pub struct Schema {
     cleaned: Value,
     validator: Validator,
+    patterns: Patterns,
     defaults: Defaults,
 }
 
@@ -51,13 +54,26 @@ impl Schema {
         if !schema.is_object() {
             return Err(error("", "expected a JSON object".to_owned()));
         }
-        let draft = draft(&schema)?;
+        let mut draft = draft(&schema)?;
+        refs::resolve(&mut schema);
         clean(&mut schema);
         // The draft is known: a meta-schema URI would only be looked up again, under a spelling AJV also accepts.
         if let Value::Object(root) = &mut schema {
             root.shift_remove("$schema");
         }
-        let build = |fancy: bool| {
+        let mut patterns = Patterns::default();
+        if matches!(draft, Draft::Draft4 | Draft::Draft6 | Draft::Draft7) {
+            patterns = dialect::translate(&mut schema)?;
+            let fits = match draft {
+                Draft::Draft4 => jsonschema::draft4::meta::validate(&schema),
+                Draft::Draft6 => jsonschema::draft6::meta::validate(&schema),
+                _ => Ok(()),
+            };
+            fits.map_err(|e| error(e.instance_path().as_str(), e.to_string()))?;
+            dialect::modernize(&mut schema, draft == Draft::Draft4);
+            draft = Draft::Draft7;
+        }
+        let build = |schema: &Value, fancy: bool| {
             let mut options = jsonschema::options()
                 .with_draft(draft)
                 .should_validate_formats(true)
@@ -67,19 +83,21 @@ impl Schema {
             }
             if fancy {
                 let patterns = PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT);
-                options.with_pattern_options(patterns).build(&schema)
+                options.with_pattern_options(patterns).build(schema)
             } else {
                 options
                     .with_pattern_options(PatternOptions::regex())
-                    .build(&schema)
+                    .build(schema)
             }
         };
-        let validator = build(false)
-            .or_else(|_| build(true))
-            .map_err(|e| error(e.instance_path().as_str(), e.to_string()))?;
+        let compile = |schema: &Value| build(schema, false).or_else(|_| build(schema, true));
+        let validator = compile(&schema).map_err(|e| error(e.instance_path().as_str(), e.to_string()))?;
+        let is_old = draft == Draft::Draft7;
+        let defaults = Defaults::read(&schema, is_old, &|part| compile(part).ok())?;
         Ok(Self {
-            defaults: Defaults::of(&schema),
+            defaults,
             validator,
+            patterns,
             cleaned: schema,
         })
     }
@@ -126,14 +144,28 @@ impl Schema {
             return Ok(());
         }
         let mut found: Vec<_> = self.validator.iter_errors(value).collect();
-        found.sort_by_cached_key(|error| order(&self.cleaned, error));
+        found.sort_by_cached_key(|error| order(&self.cleaned, value, error));
         let mut errors = Vec::new();
         for error in found.iter().take(MAX_ERRORS) {
             translate(&self.cleaned, value, error, &mut errors);
         }
+        one_for_each_name(&mut errors);
         errors.truncate(MAX_ERRORS);
+        errors.iter_mut().for_each(|error| self.patterns.restore(error));
         Err(errors)
     }
+}
+
+/// AJV says once that a name is invalid, after all that is wrong with it.
+fn one_for_each_name(errors: &mut Vec<AjvError>) {
+    let mut later = Vec::new();
+    while let Some(error) = errors.pop() {
+        if error.keyword != "propertyNames" || !later.contains(&error) {
+            later.push(error);
+        }
+    }
+    later.reverse();
+    *errors = later;
 }
 
 /// The draft that `$schema` names, in any spelling AJV 6 accepts (`http` or `https`, with or without `#`).
