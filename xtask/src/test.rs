@@ -104,8 +104,15 @@ fn summary(outcomes: &[(&str, Outcome)]) -> String {
 fn run_on(project: &Project, host: Host, suite: &[String]) -> Result<()> {
     match host {
         Host::Native => {
+            // The validator is compared with AJV 6.
+            tools::npm_packages(project)?;
             step("unit and handler tests");
-            process::run(project.cargo().arg("test"))
+            process::run(
+                project
+                    .cargo()
+                    .arg("test")
+                    .env("EVENTSTAR_NODE", tools::node(project)),
+            )
         }
         Host::Workerd => {
             black_box(project, Platform::Workerd, suite)?;

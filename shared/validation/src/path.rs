@@ -3,7 +3,7 @@
 //! Source: ajv 6.12.6, `lib/compile/util.js` (`getProperty`, `getPathExpr`, `escapeFragment`).
 
 use jsonschema::ValidationError;
-use jsonschema::paths::{Location, LocationSegment};
+use jsonschema::paths::Location;
 use serde_json::Value;
 
 /// The JavaScript path of an error in `event` (`.a.b`, `['user-agent']`, `[0].x`), and the value there. A location does not tell
@@ -77,13 +77,11 @@ fn by_map(schema_path: &[String]) -> Vec<bool> {
     steps
 }
 
+/// The steps of a location. Its own `segments` leave out a member without a name.
 pub(crate) fn names(location: &Location) -> Vec<String> {
-    location
-        .segments()
-        .map(|segment| match segment {
-            LocationSegment::Property(name) => name.into_owned(),
-            LocationSegment::Index(index) => index.to_string(),
-        })
+    let steps = location.as_str().split('/').skip(1);
+    steps
+        .map(|step| step.replace("~1", "/").replace("~0", "~"))
         .collect()
 }
 
