@@ -33,6 +33,8 @@ pub(crate) async fn stream_configs<P: Platform>(
     let constraints = parameters
         .list("constraints", MAX_CONSTRAINTS)?
         .unwrap_or_default();
+    let constraints = Constraints::parse(constraints.iter().map(String::as_str))
+        .map_err(|error| ApiError::new("toomanyvalues", error.to_string()))?;
     // The original answers in this form alone, whatever `format` says.
     if let Some(other) = parameters
         .get("formatversion")
@@ -49,7 +51,6 @@ pub(crate) async fn stream_configs<P: Platform>(
             return Ok(unavailable(platform, request, &port_error.to_string(), detail));
         }
     };
-    let constraints = Constraints::parse(constraints.iter().map(String::as_str));
     let mut answer = Map::new();
     if let Some(warnings) = warnings(parameters) {
         answer.insert("warnings".to_owned(), warnings);

@@ -1,5 +1,7 @@
 //! The parameters of a request.
 
+use std::collections::HashSet;
+
 use eventstar_http_api::{Request, query};
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
@@ -81,13 +83,13 @@ impl Parameters {
     /// What `warnings.main` says of parameters that are neither common nor among the action's `own`; `None` without any.
     #[must_use]
     pub fn warning(&self, own: &[&str]) -> Option<Value> {
-        let mut names: Vec<&str> = Vec::new();
-        for (name, _) in &self.0 {
-            let is_known = COMMON.contains(&name.as_str()) || own.contains(&name.as_str());
-            if !is_known && !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
+        let mut seen = HashSet::new();
+        let names: Vec<&str> = self
+            .0
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .filter(|name| !COMMON.contains(name) && !own.contains(name) && seen.insert(*name))
+            .collect();
         let plural = if names.len() > 1 { "s" } else { "" };
         let text = format!("Unrecognized parameter{plural}: {}.", names.join(", "));
         (!names.is_empty()).then(|| json!({"warnings": text}))

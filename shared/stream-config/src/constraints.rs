@@ -9,6 +9,14 @@ use serde_json::{Map, Value};
 /// Deepest level of settings that is compared, as in the original; what is asked of deeper ones counts as met.
 const MAX_DEPTH: usize = 10;
 
+/// Most constraints in all texts: ten in each of the 50 that MediaWiki takes. Each is compared with each stream.
+pub const MAX_CONSTRAINTS: usize = 500;
+
+/// There are more than [`MAX_CONSTRAINTS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {MAX_CONSTRAINTS} constraints: ask for fewer in one request")]
+pub struct TooManyConstraints;
+
 /// What settings must be: a map of texts and maps. A map with the keys `0`, `1`, … is a list, as in PHP.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Constraints(Map<String, Value>);
@@ -16,12 +24,18 @@ pub struct Constraints(Map<String, Value>);
 impl Constraints {
     /// Reads texts of the form `key=value` or `key[inner]=value`, percent-encoded, each perhaps several with `&` between.
     /// The same key in two texts makes a list of both values.
-    pub fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+    ///
+    /// # Errors
+    /// [`TooManyConstraints`].
+    pub fn parse<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Self, TooManyConstraints> {
         let mut all = Map::new();
+        let mut left = MAX_CONSTRAINTS;
         for text in texts {
+            let asked = text.split('&').filter(|bit| !bit.is_empty()).count();
+            left = left.checked_sub(asked).ok_or(TooManyConstraints)?;
             merge(&mut all, parse_one(text), true);
         }
-        Self(all)
+        Ok(Self(all))
     }
 
     /// Whether nothing is asked.
@@ -178,7 +192,7 @@ mod tests {
     }
 
     fn parsed(texts: &[&str]) -> Value {
-        Value::Object(Constraints::parse(texts.iter().copied()).0)
+        Value::Object(Constraints::parse(texts.iter().copied()).unwrap().0)
     }
 
     fn met(settings: &Value, constraints: &Constraints) -> bool {
@@ -291,12 +305,25 @@ mod tests {
     #[test]
     fn levels_without_end_are_neither_kept_nor_compared() {
         let text = format!("a{}=x", "[a]".repeat(20_000));
-        let deep = Constraints::parse([text.as_str()]);
+        let deep = Constraints::parse([text.as_str()]).unwrap();
         let mut settings = json!({"a": 1});
         assert!(!met(&settings, &deep));
         for _ in 0..20 {
             settings = json!({"a": settings});
         }
         assert!(met(&settings, &deep), "as the original counts it");
+    }
+
+    #[test]
+    fn constraints_have_a_bound_over_all_texts() {
+        let many = |count: usize| vec!["a[0]"; count].join("&");
+        let list = Constraints::parse([many(MAX_CONSTRAINTS - 1).as_str(), "b=c&&"]).unwrap();
+        assert_eq!(list.0["a"].as_object().unwrap().len(), MAX_CONSTRAINTS - 1);
+        let all = many(MAX_CONSTRAINTS);
+        assert_eq!(Constraints::parse([all.as_str(), "b=c"]), Err(TooManyConstraints));
+        assert_eq!(
+            Constraints::parse([many(37_000).as_str()]),
+            Err(TooManyConstraints)
+        );
     }
 }

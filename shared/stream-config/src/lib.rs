@@ -11,7 +11,7 @@ mod pattern;
 mod stream;
 mod succession;
 
-pub use constraints::Constraints;
+pub use constraints::{Constraints, MAX_CONSTRAINTS, TooManyConstraints};
 pub use key::MissingKeyField;
 pub use merge::merge;
 pub use model::{ConfigError, StreamConfigs};

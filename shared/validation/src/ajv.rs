@@ -7,8 +7,16 @@ use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::metered::{duplicates, is_cut};
 use crate::order::order;
 use crate::path::{data_path, schema_path};
+
+/// Most errors reported for one event; an array of ten thousand wrong items needs no more.
+pub(crate) const MAX_ERRORS: usize = 100;
+
+/// Most bytes that the errors of one event have but for the last. Each repeats names of the event, and a wrong value all that
+/// `enum` allows: a hundred could have a hundred times what event and schema have.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// One error, serialized as AJV 6 does.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,6 +40,62 @@ pub struct AjvError {
     pub pointer: String,
 }
 
+impl AjvError {
+    /// An error of the limit on steps, with what the event does.
+    pub(crate) fn too_much(does: &str) -> Self {
+        Self {
+            keyword: "too_much".to_owned(),
+            data_path: String::new(),
+            schema_path: String::new(),
+            params: json!({}),
+            message: format!(
+                "{does}: send less in one event, or give the schema fewer branches and patterns"
+            ),
+            property_name: None,
+            pointer: String::new(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let name = self.property_name.as_ref().map_or(0, String::len);
+        let params = self.params.to_string().len();
+        self.data_path.len()
+            + self.schema_path.len()
+            + self.message.len()
+            + self.pointer.len()
+            + name
+            + params
+    }
+}
+
+/// The errors of an event, up to a number and a size.
+#[derive(Debug, Default)]
+pub(crate) struct Errors {
+    pub(crate) all: Vec<AjvError>,
+    bytes: usize,
+}
+
+impl Errors {
+    /// Whether no more errors are reported.
+    pub(crate) fn is_full(&self) -> bool {
+        self.all.len() >= MAX_ERRORS || self.bytes > MAX_BYTES
+    }
+
+    pub(crate) fn push(&mut self, error: AjvError) {
+        // AJV says once that a name is invalid, after all that is wrong with it.
+        if error.keyword == "propertyNames"
+            && let Some(earlier) = self.all.iter().position(|other| *other == error)
+        {
+            self.bytes = self.bytes.saturating_sub(error.bytes());
+            self.all.remove(earlier);
+        }
+        if !self.is_full() {
+            self.bytes += error.bytes();
+            self.all.push(error);
+        }
+    }
+}
+
 /// The errors as one text, as EventGate's `errorsText`.
 #[must_use]
 pub fn errors_text(errors: &[AjvError]) -> String {
@@ -43,7 +107,17 @@ pub fn errors_text(errors: &[AjvError]) -> String {
 }
 
 /// Translates one error of validating `event` against `schema`; some become several, as with AJV's `allErrors`.
-pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'_>, out: &mut Vec<AjvError>) {
+pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'_>, out: &mut Errors) {
+    if out.is_full() {
+        return;
+    }
+    if is_cut(error) {
+        // Branches that were looked at before do fail.
+        if let Kind::AnyOf { context } | Kind::OneOfNotValid { context } = error.kind() {
+            branches(schema, event, context, out);
+        }
+        return;
+    }
     let (path, found) = data_path(event, error);
     let schema_path = schema_path(error);
     let mut push = |keyword: &str, schema_path: String, params: Value, message: String| {
@@ -72,10 +146,7 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
         }
         // `jsonschema` misses a member that is there, where only `required` names it and no others are allowed.
         Kind::Required { property }
-            if error
-                .instance()
-                .get(property.as_str().unwrap_or_default())
-                .is_some() => {}
+            if found.is_some_and(|found| found.get(property.as_str().unwrap_or_default()).is_some()) => {}
         Kind::Required { property } if schema_path.ends_with("/dependencies") => {
             let name = property.as_str().unwrap_or_default();
             if let Some((params, message)) = dependency(schema, error, name) {
@@ -88,7 +159,7 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
             push("required", schema_path, json!({"missingProperty": name}), message);
         }
         Kind::AdditionalProperties { unexpected } | Kind::UnevaluatedProperties { unexpected } => {
-            for name in unexpected {
+            for name in unexpected.iter().take(MAX_ERRORS) {
                 push(
                     "additionalProperties",
                     schema_path.clone(),
@@ -168,7 +239,12 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
             );
         }
         Kind::UniqueItems => {
-            let (i, j) = first_pair(error.instance());
+            // The pair that AJV finds: it searches from the end (`i`) for an equal item before it (`j`).
+            let (i, j) = error
+                .instance()
+                .as_array()
+                .and_then(|items| duplicates(items))
+                .unwrap_or_default();
             let message = format!("should NOT have duplicate items (items ## {j} and {i} are identical)");
             push("uniqueItems", schema_path, json!({"i": i, "j": j}), message);
         }
@@ -180,14 +256,16 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
                 .map_or(schema_path.len(), |at| at + "/propertyNames".len());
             let schema_path = schema_path.get(..end).unwrap_or_default().to_owned();
             // First what is wrong with the name, then that a name is wrong.
-            let mut of_name = Vec::new();
+            let mut of_name = Errors::default();
             translate(schema, event, inner, &mut of_name);
-            out.extend(of_name.into_iter().map(|found| AjvError {
-                data_path: path.clone(),
-                property_name: Some(name.to_owned()),
-                pointer: pointer.to_owned(),
-                ..found
-            }));
+            for found in of_name.all {
+                out.push(AjvError {
+                    data_path: path.clone(),
+                    property_name: Some(name.to_owned()),
+                    pointer: pointer.to_owned(),
+                    ..found
+                });
+            }
             out.push(AjvError {
                 keyword: "propertyNames".to_owned(),
                 data_path: path.clone(),
@@ -240,6 +318,7 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
                 .and_then(Value::as_object)
                 .into_iter()
                 .flat_map(|object| object.keys())
+                .take(MAX_ERRORS)
             {
                 push(
                     "additionalProperties",
@@ -261,13 +340,11 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
     }
 }
 
-fn branches(
-    schema: &Value,
-    event: &Value,
-    context: &[Vec<ValidationError<'static>>],
-    out: &mut Vec<AjvError>,
-) {
+fn branches(schema: &Value, event: &Value, context: &[Vec<ValidationError<'static>>], out: &mut Errors) {
     for errors in context {
+        if out.is_full() {
+            return;
+        }
         let mut errors: Vec<_> = errors.iter().collect();
         errors.sort_by_cached_key(|error| order(schema, event, error));
         for error in errors {
@@ -356,27 +433,4 @@ fn dependency(schema: &Value, error: &ValidationError<'_>, missing: &str) -> Opt
         names.join(", ")
     );
     Some((params, message))
-}
-
-/// The pair AJV reports: it searches from the end (`i`) for an equal item before it (`j`).
-fn first_pair(items: &Value) -> (usize, usize) {
-    let items = items.as_array().map(Vec::as_slice).unwrap_or_default();
-    for (i, item) in items.iter().enumerate().rev() {
-        if let Some(j) = items.iter().take(i).rposition(|other| same(other, item)) {
-            return (i, j);
-        }
-    }
-    (0, 0)
-}
-
-/// Whether JSON Schema takes two values for the same: `1` and `1.0` are.
-fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
-        }
-        (a, b) => a == b,
-    }
 }

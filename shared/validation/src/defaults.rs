@@ -12,6 +12,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use crate::SchemaError;
+use crate::metered::Metered;
 
 /// One of the nodes: a schema that says where defaults go.
 type At = usize;
@@ -36,7 +37,7 @@ struct Node {
     /// Of `properties`.
     members: Vec<Member>,
     dependencies: Vec<(String, At)>,
-    patterns: Vec<(Validator, Option<At>)>,
+    patterns: Vec<(Validator<Metered>, Option<At>)>,
     additional: Option<At>,
     /// Of a list of `items`, in their order.
     tuple: Vec<(Option<String>, Option<At>)>,
@@ -57,7 +58,7 @@ struct Member {
 
 #[derive(Debug)]
 struct Branches {
-    condition: Validator,
+    condition: Validator<Metered>,
     then: Option<At>,
     otherwise: Option<At>,
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use crate::ajv::AjvError;
-use crate::keywords::{below, escaped};
+use crate::keywords::{below, escaped, unescaped};
 use crate::path::fragment;
 use crate::{SchemaError, pattern};
 
@@ -152,12 +153,24 @@ impl Patterns {
             error.message = format!("should match pattern \"{written}\"");
             error.params = json!({"pattern": written});
         }
-        if error.schema_path.contains("/patternProperties/") {
-            for (translated, written) in &self.0 {
-                let name = |text: &str| format!("/patternProperties/{}", fragment(&escaped(text)));
-                error.schema_path = error.schema_path.replace(&name(translated), &name(written));
-            }
-        }
+        let mut is_pattern = false;
+        let steps: Vec<String> = error
+            .schema_path
+            .split('/')
+            .map(|step| {
+                let written = is_pattern.then(|| self.written(step)).flatten();
+                is_pattern = step == "patternProperties";
+                written.unwrap_or_else(|| step.to_owned())
+            })
+            .collect();
+        error.schema_path = steps.join("/");
+    }
+
+    /// The step of a path that takes the place of a pattern's, if that was translated.
+    fn written(&self, step: &str) -> Option<String> {
+        let text = percent_decode_str(step).decode_utf8().ok()?;
+        let written = self.0.get(&unescaped(&text))?;
+        Some(fragment(&escaped(written)))
     }
 }
 

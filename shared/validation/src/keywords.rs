@@ -57,3 +57,8 @@ pub(crate) fn below(schema: &mut Map<String, Value>) -> Vec<(String, &mut Value)
 pub(crate) fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
+
+/// The name that a segment of a JSON pointer stands for.
+pub(crate) fn unescaped(segment: &str) -> String {
+    segment.replace("~1", "/").replace("~0", "~")
+}

@@ -7,11 +7,13 @@
 //! Out of scope: loading and caching (`eventstar-stores`), compatibility between versions.
 
 mod ajv;
+mod breadth;
 mod clean;
 mod defaults;
 mod dialect;
 mod formats;
 pub mod keywords;
+mod metered;
 mod order;
 mod path;
 mod pattern;

@@ -6,6 +6,8 @@ use jsonschema::ValidationError;
 use jsonschema::paths::Location;
 use serde_json::Value;
 
+use crate::keywords::unescaped;
+
 /// The JavaScript path of an error in `event` (`.a.b`, `['user-agent']`, `[0].x`), and the value there. A location does not tell
 /// the index `0` from a member called `0`; the event does.
 pub(crate) fn data_path<'e>(event: &'e Value, error: &ValidationError<'_>) -> (String, Option<&'e Value>) {
@@ -79,10 +81,7 @@ fn by_map(schema_path: &[String]) -> Vec<bool> {
 
 /// The steps of a location. Its own `segments` leave out a member without a name.
 pub(crate) fn names(location: &Location) -> Vec<String> {
-    let steps = location.as_str().split('/').skip(1);
-    steps
-        .map(|step| step.replace("~1", "/").replace("~0", "~"))
-        .collect()
+    location.as_str().split('/').skip(1).map(unescaped).collect()
 }
 
 fn is_identifier(name: &str) -> bool {

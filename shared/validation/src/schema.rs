@@ -4,17 +4,14 @@ use eventstar_event::Document;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
-use crate::ajv::{AjvError, translate};
+use crate::breadth::Breadth;
 use crate::clean::clean;
 use crate::defaults::Defaults;
 use crate::dialect::{self, Patterns};
 use crate::formats::FORMATS;
-use crate::order::order;
+use crate::metered::Metered;
 use crate::refs;
 use crate::secure::insecurity;
-
-/// Most errors reported for one event; an array of ten thousand wrong items needs no more.
-const MAX_ERRORS: usize = 100;
 
 /// Steps a pattern with look-around may take before it counts as not matching. Others run in linear time.
 const BACKTRACK_LIMIT: usize = 10_000;
@@ -33,9 +30,10 @@ pub struct SchemaError {
 #[derive(Debug)]
 pub struct Schema {
     cleaned: Value,
-    validator: Validator,
+    validator: Validator<Metered>,
     patterns: Patterns,
     defaults: Defaults,
+    breadth: Breadth,
 }
 
 impl Schema {
@@ -43,7 +41,7 @@ impl Schema {
     ///
     /// # Errors
     /// [`SchemaError`] when the text is no JSON object, breaks its draft's meta-schema, names an unknown format or draft,
-    /// or has a `$ref` that leads out of the document.
+    /// has a `$ref` that leads out of the document, or too many subschemas for one value.
     pub fn compile(text: &str) -> Result<Self, SchemaError> {
         let error = |pointer: &str, message: String| SchemaError {
             pointer: pointer.to_owned(),
@@ -73,8 +71,9 @@ impl Schema {
             dialect::modernize(&mut schema, draft == Draft::Draft4);
             draft = Draft::Draft7;
         }
+        let breadth = Breadth::of(&schema)?;
         let build = |schema: &Value, fancy: bool| {
-            let mut options = jsonschema::options()
+            let mut options = jsonschema::options_for::<Metered>()
                 .with_draft(draft)
                 .should_validate_formats(true)
                 .should_ignore_unknown_formats(false);
@@ -96,6 +95,7 @@ impl Schema {
         let defaults = Defaults::read(&schema, is_old, &|part| compile(part).ok())?;
         Ok(Self {
             defaults,
+            breadth,
             validator,
             patterns,
             cleaned: schema,
@@ -134,38 +134,6 @@ impl Schema {
     pub fn fill_defaults(&self, event: &mut Document<'_>) {
         self.defaults.fill(event);
     }
-
-    /// Validates an event; at most 100 errors are reported.
-    ///
-    /// # Errors
-    /// The errors, in AJV's words.
-    pub fn validate(&self, value: &Value) -> Result<(), Vec<AjvError>> {
-        if self.validator.is_valid(value) {
-            return Ok(());
-        }
-        let mut found: Vec<_> = self.validator.iter_errors(value).collect();
-        found.sort_by_cached_key(|error| order(&self.cleaned, value, error));
-        let mut errors = Vec::new();
-        for error in found.iter().take(MAX_ERRORS) {
-            translate(&self.cleaned, value, error, &mut errors);
-        }
-        one_for_each_name(&mut errors);
-        errors.truncate(MAX_ERRORS);
-        errors.iter_mut().for_each(|error| self.patterns.restore(error));
-        Err(errors)
-    }
-}
-
-/// AJV says once that a name is invalid, after all that is wrong with it.
-fn one_for_each_name(errors: &mut Vec<AjvError>) {
-    let mut later = Vec::new();
-    while let Some(error) = errors.pop() {
-        if error.keyword != "propertyNames" || !later.contains(&error) {
-            later.push(error);
-        }
-    }
-    later.reverse();
-    *errors = later;
 }
 
 /// The draft that `$schema` names, in any spelling AJV 6 accepts (`http` or `https`, with or without `#`).
@@ -197,5 +165,10 @@ fn draft(schema: &Value) -> Result<Draft, SchemaError> {
     })
 }
 
+mod judge;
+#[cfg(test)]
+mod pairs;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod tests;

@@ -270,6 +270,9 @@ fn a_form_asks_as_a_query_does_and_other_methods_do_not() {
         let memory = fixture().await;
         let form = "application/x-www-form-urlencoded";
         let large = format!("action=streamconfigs&streams={}", "a".repeat(MAX_BODY_BYTES));
+        let constraints = format!("action=streamconfigs&constraints={}", "a[0]%26".repeat(37_000));
+        let names: String = (0..30_000).map(|n| format!("&p{n}")).collect();
+        let unknown = format!("action=streamconfigs&streams=bare&a&a{names}&p0");
         for (method, path, content_type, body, status, part) in [
             (
                 "POST",
@@ -296,6 +299,22 @@ fn a_form_asks_as_a_query_does_and_other_methods_do_not() {
                 BARE,
             ),
             ("POST", "/w/api.php", form, &large, 413, "payload_too_large"),
+            (
+                "POST",
+                "/w/api.php",
+                form,
+                &constraints,
+                200,
+                "more than 500 constraints",
+            ),
+            (
+                "POST",
+                "/w/api.php",
+                form,
+                &unknown,
+                200,
+                "Unrecognized parameters: a, p0, p1, p2",
+            ),
             ("POST", "/w/api.php", form, "\u{0}%ff=&=", 200, "missingparam"),
             (
                 "HEAD",

@@ -224,7 +224,7 @@ fn streams_are_selected_by_name_and_by_constraints() {
     ] {
         let streams: Option<Vec<String>> =
             streams.map(|streams| streams.into_iter().map(str::to_owned).collect());
-        let selected = configs.select(streams.as_deref(), &Constraints::parse([constraint]));
+        let selected = configs.select(streams.as_deref(), &Constraints::parse([constraint]).unwrap());
         let got: Vec<_> = selected
             .iter()
             .map(|(name, settings)| {

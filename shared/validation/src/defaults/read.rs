@@ -9,10 +9,11 @@ use serde_json::{Map, Value, json};
 use super::{At, Branches, Defaults, Member, Node};
 use crate::SchemaError;
 use crate::keywords::{below, escaped};
+use crate::metered::Metered;
 use crate::path::fragment;
 
 /// Compiles a schema, or a part of one.
-pub(crate) type Compile<'c> = &'c dyn Fn(&Value) -> Option<Validator>;
+pub(crate) type Compile<'c> = &'c dyn Fn(&Value) -> Option<Validator<Metered>>;
 
 impl Defaults {
     /// Collects the defaults of a schema. Where `ref_is_alone`, keywords beside a `$ref` do not count.

@@ -1,0 +1,118 @@
+//! Judges events of a megabyte by schemas that are put together at random, and prints which pairs took longest.
+
+#[path = "../../../shared/validation/src/schema/pairs.rs"]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "the tests' own, which are not edge code"
+)]
+mod pairs;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+use eventstar_event::Document;
+use eventstar_validation::Schema;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
+use pairs::Pair;
+
+/// The registry's limit on a schema, in bytes.
+const MAX_SCHEMA_BYTES: usize = 1_899_000;
+
+/// How many of the slowest pairs are printed.
+const SHOWN: usize = 12;
+
+#[derive(Parser)]
+struct Options {
+    /// How many pairs.
+    #[arg(long, default_value_t = 2000)]
+    pairs: u64,
+    /// The first pair.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+struct Taken {
+    name: String,
+    seed: u64,
+    said: String,
+    compile: Duration,
+    validate: Duration,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let mut all = Vec::new();
+    let mut refused = 0;
+    for seed in options.seed..options.seed + options.pairs {
+        let (name, Pair { schema, event }) = Pair::random(seed);
+        let text = schema.to_string();
+        if text.len() > MAX_SCHEMA_BYTES {
+            refused += 1;
+            continue;
+        }
+        let started = cpu()?;
+        let Ok(schema) = Schema::compile(&text) else {
+            refused += 1;
+            continue;
+        };
+        let compile = cpu()? - started;
+        let text = event.to_string();
+        let mut document = Document::parse(text)?;
+        schema.fill_defaults(&mut document);
+        let started = cpu()?;
+        let verdict = schema.validate(&event);
+        all.push(Taken {
+            name,
+            seed,
+            said: match &verdict {
+                Ok(()) => "valid".to_owned(),
+                Err(errors) => format!(
+                    "{} errors, first {}",
+                    errors.len(),
+                    errors
+                        .first()
+                        .map(|error| error.keyword.as_str())
+                        .unwrap_or_default()
+                ),
+            },
+            compile,
+            validate: cpu()? - started,
+        });
+    }
+    println!(
+        "{} pairs from seed {}, {refused} schemas refused",
+        options.pairs, options.seed
+    );
+    all.sort_by_key(|taken| std::cmp::Reverse(taken.validate));
+    println!("slowest to judge and explain:");
+    for taken in all.iter().take(SHOWN) {
+        print(taken);
+    }
+    all.sort_by_key(|taken| std::cmp::Reverse(taken.compile));
+    println!("slowest to compile:");
+    for taken in all.iter().take(SHOWN / 3) {
+        print(taken);
+    }
+    Ok(())
+}
+
+/// CPU time of this thread: others on the machine do not count.
+fn cpu() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(micros)?))
+}
+
+fn print(taken: &Taken) {
+    println!(
+        "{:>7.1} ms, compiled in {:>6.1} ms: {} ({}; seed {})",
+        1000.0 * taken.validate.as_secs_f64(),
+        1000.0 * taken.compile.as_secs_f64(),
+        taken.name,
+        taken.said,
+        taken.seed
+    );
+}

@@ -1,0 +1,271 @@
+//! Values whose reading is counted, so that judging an event has an end.
+//!
+//! The `jsonschema` crate validates any representation of JSON. This one is `serde_json`'s with a meter: each look at a
+//! value, each comparison and each error takes steps. When none are left, arrays and objects end where they stand, so that
+//! validation soon does, too. What it found after that counts for nothing: [`is_spent`] tells it of a verdict, [`is_cut`] of an
+//! error.
+
+mod same;
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::ops::ControlFlow;
+
+use jsonschema::json::{Array, Json, Node, NodeIdentity, Object, SerdeJson};
+use jsonschema::{JsonType, ValidationError};
+use serde_json::{Map, Number, Value};
+
+pub(crate) use same::{duplicates, same};
+
+/// Bytes of a text that are matched with a pattern in a step.
+const MATCHED_BYTES_A_STEP: usize = 4;
+
+/// Steps to match a name with a pattern, besides one for each of its bytes.
+const PATTERN_STEPS: usize = 8;
+
+/// Steps an error takes for each byte of the longest name: its place in the event is written several times and sorted by.
+const PLACE_STEPS: usize = 4;
+
+/// What may be done at most, and what it costs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Allowance {
+    pub(crate) steps: usize,
+    /// Steps an error takes.
+    pub(crate) error: usize,
+    /// Most patterns that a member's name is matched with at once.
+    pub(crate) patterns: usize,
+}
+
+impl Allowance {
+    /// What ends by itself.
+    pub(crate) const ENDLESS: Self = Self {
+        steps: usize::MAX,
+        error: 0,
+        patterns: 0,
+    };
+
+    /// Allows no more than this on this thread, from now on.
+    pub(crate) fn begin(self) {
+        STEPS.set(self.steps);
+        COSTS.set(self);
+        LONGEST_NAME.set(0);
+    }
+}
+
+thread_local! {
+    static STEPS: Cell<usize> = const { Cell::new(0) };
+    static COSTS: Cell<Allowance> = const { Cell::new(Allowance::ENDLESS) };
+    static LONGEST_NAME: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Takes steps; whether there were any left.
+fn take(steps: usize) -> bool {
+    let left = STEPS.get();
+    STEPS.set(left.saturating_sub(steps));
+    #[cfg(test)]
+    if left == 0 {
+        OVERRUN.set(OVERRUN.get() + 1);
+    }
+    left > 0
+}
+
+/// Whether no step is left.
+pub(crate) fn is_spent() -> bool {
+    STEPS.get() == 0
+}
+
+#[cfg(test)]
+thread_local! {
+    static OVERRUN: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Steps that are left.
+#[cfg(test)]
+pub(crate) fn left() -> usize {
+    STEPS.get()
+}
+
+/// How often steps were asked for when none was left, since this was asked last.
+#[cfg(test)]
+pub(crate) fn overrun() -> usize {
+    OVERRUN.take()
+}
+
+/// What an error points to that was found when no step was left.
+static CUT: Value = Value::Null;
+
+/// Whether an error was found when no step was left: it may be none.
+pub(crate) fn is_cut(error: &ValidationError<'_>) -> bool {
+    std::ptr::eq(&raw const **error.instance(), &raw const CUT)
+}
+
+/// JSON as `serde_json` reads it, with a meter.
+pub(crate) struct Metered;
+
+impl Json for Metered {
+    type Node<'a> = &'a Value;
+    type PreparedKey = String;
+    type StringBuffer = Value;
+
+    const ACYCLIC: bool = true;
+
+    fn prepare_key(key: &str) -> String {
+        key.to_owned()
+    }
+
+    fn with_string_node<T>(buffer: &mut Value, string: &str, f: impl FnOnce(&Value) -> T) -> T {
+        *buffer = Value::from(string);
+        f(buffer)
+    }
+}
+
+impl<'a> Node<'a, Metered> for &'a Value {
+    type Object = &'a Map<String, Value>;
+    type Array = &'a Vec<Value>;
+    type Number = &'a Number;
+
+    fn as_object(&self) -> Option<&'a Map<String, Value>> {
+        take(1);
+        Value::as_object(self)
+    }
+
+    fn as_array(&self) -> Option<&'a Vec<Value>> {
+        take(1);
+        Value::as_array(self)
+    }
+
+    fn as_string(&self) -> Option<Cow<'a, str>> {
+        let text = self.as_str()?;
+        // A pattern may be matched with it.
+        let left = take(1 + text.len() / MATCHED_BYTES_A_STEP);
+        Some(Cow::Borrowed(if left { text } else { "" }))
+    }
+
+    fn as_number(&self) -> Option<&'a Number> {
+        take(1);
+        Value::as_number(self)
+    }
+
+    fn as_boolean(&self) -> Option<bool> {
+        take(1);
+        self.as_bool()
+    }
+
+    fn is_null(&self) -> bool {
+        take(1);
+        Value::is_null(self)
+    }
+
+    fn is_number(&self) -> bool {
+        take(1);
+        Value::is_number(self)
+    }
+
+    fn is_string(&self) -> bool {
+        take(1);
+        Value::is_string(self)
+    }
+
+    fn json_type(&self) -> JsonType {
+        take(1);
+        Node::<SerdeJson>::json_type(self)
+    }
+
+    fn string_length(&self) -> Option<u64> {
+        take(1);
+        Node::<SerdeJson>::string_length(self)
+    }
+
+    fn string_length_within(&self, min: u64, max: u64) -> Option<bool> {
+        take(1);
+        Node::<SerdeJson>::string_length_within(self, min, max)
+    }
+
+    fn equals_value(&self, expected: &Value) -> bool {
+        same(self, expected)
+    }
+
+    /// Called for errors alone.
+    fn to_value(&self) -> Cow<'a, Value> {
+        let left = take(COSTS.get().error + PLACE_STEPS * LONGEST_NAME.get());
+        Cow::Borrowed(if left { self } else { &CUT })
+    }
+
+    fn identity(&self) -> Option<NodeIdentity> {
+        Node::<SerdeJson>::identity(self)
+    }
+}
+
+impl<'a> Object<'a, Metered> for &'a Map<String, Value> {
+    type Node = &'a Value;
+    type MemberName = &'a str;
+    type MembersIter = Members<'a>;
+
+    fn len(&self) -> usize {
+        Map::len(self)
+    }
+
+    fn get(&self, key: &String) -> Option<&'a Value> {
+        take(1);
+        Object::<SerdeJson>::get(self, key)
+    }
+
+    fn members(&self) -> Members<'a> {
+        Members(self.iter())
+    }
+
+    fn try_for_each_name_node<B>(
+        &self,
+        buffer: &mut Value,
+        mut f: impl FnMut(&Value) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        for (name, _) in Members(self.iter()) {
+            *buffer = Value::from(name);
+            f(buffer)?;
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl<'a> Array<'a, Metered> for &'a Vec<Value> {
+    type Node = &'a Value;
+    type ElementsIter = Elements<'a>;
+
+    fn len(&self) -> usize {
+        Vec::len(self)
+    }
+
+    fn elements(&self) -> Elements<'a> {
+        Elements(self.iter())
+    }
+
+    fn is_unique(&self) -> bool {
+        duplicates(self).is_none()
+    }
+}
+
+/// The members of an object, while steps are left.
+pub(crate) struct Members<'a>(serde_json::map::Iter<'a>);
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (&'a str, &'a Value);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, value) = self.0.next()?;
+        LONGEST_NAME.set(LONGEST_NAME.get().max(name.len()));
+        let matching = COSTS.get().patterns * (PATTERN_STEPS + name.len());
+        take(1 + matching).then_some((name.as_str(), value))
+    }
+}
+
+/// The elements of an array, while steps are left.
+pub(crate) struct Elements<'a>(std::slice::Iter<'a, Value>);
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = &'a Value;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.0.next()?;
+        take(1).then_some(item)
+    }
+}

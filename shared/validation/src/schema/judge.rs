@@ -1,0 +1,67 @@
+//! Judging an event and explaining what is wrong with it, each in a bounded number of steps.
+
+use serde_json::Value;
+
+use super::Schema;
+use crate::ajv::{AjvError, Errors, translate};
+use crate::metered::{Allowance, is_spent};
+use crate::order::order;
+
+/// Steps that judging an event may take, and explaining it once more. An event of a megabyte has half a million values at
+/// most; those of real schemas take some five steps a value. Natively a million steps take some ten milliseconds.
+const MAX_STEPS: usize = 4_000_000;
+
+/// Steps an error takes: so a thousand are found at most, of which those that AJV finds first are told.
+const ERROR_STEPS: usize = 4_000;
+
+/// Steps an error takes for each value in a `not`, which it has a copy of. For each member that a schema has names for it takes
+/// one: it is sorted by their order.
+const COPY_STEPS: usize = 4;
+
+impl Schema {
+    /// Validates an event. At most 100 errors are reported, fewer where they repeat long names or values; an event that takes
+    /// too many steps to judge has the single error `too_much`.
+    ///
+    /// # Errors
+    /// The errors, in AJV's words.
+    pub fn validate(&self, value: &Value) -> Result<(), Vec<AjvError>> {
+        self.allowance().begin();
+        let valid = self.validator.is_valid(value);
+        if is_spent() {
+            return Err(vec![AjvError::too_much(
+                "takes too many steps to judge by its schema",
+            )]);
+        }
+        if valid { Ok(()) } else { Err(self.explain(value)) }
+    }
+
+    pub(super) fn allowance(&self) -> Allowance {
+        Allowance {
+            steps: MAX_STEPS,
+            error: ERROR_STEPS + self.breadth.names + COPY_STEPS * self.breadth.copied,
+            patterns: self.breadth.patterns,
+        }
+    }
+
+    /// What is wrong with an event that is not valid.
+    fn explain(&self, event: &Value) -> Vec<AjvError> {
+        self.allowance().begin();
+        let mut found: Vec<_> = self.validator.iter_errors(event).collect();
+        Allowance::ENDLESS.begin();
+        found.sort_by_cached_key(|error| order(&self.cleaned, event, error));
+        let mut errors = Errors::default();
+        for error in &found {
+            if errors.is_full() {
+                break;
+            }
+            translate(&self.cleaned, event, error, &mut errors);
+        }
+        if errors.all.is_empty() {
+            errors.push(AjvError::too_much(
+                "is not valid, and takes too many steps to say where",
+            ));
+        }
+        errors.all.iter_mut().for_each(|error| self.patterns.restore(error));
+        errors.all
+    }
+}
