@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use eventstar_event::json::{MAX_VALUES, Size, quote};
 use eventstar_event::time::{Millis, to_iso};
-use eventstar_event::{Document, Envelope, JsonError};
+use eventstar_event::{Document, Envelope, JsonError, MAX_EVENT_BYTES};
 use eventstar_http_api::Principal;
 use eventstar_log::LogName;
 use eventstar_ports::Platform;
@@ -244,6 +244,14 @@ fn judge<P: Platform>(
         enrollments::hoist(schema, common.said, &mut event)?;
     }
     schema.fill_defaults(&mut event);
+    if event.is_overfull() {
+        return Err(Failure::client(
+            "too_many_defaults",
+            format!(
+                "the schema's defaults would add more than {MAX_EVENT_BYTES} bytes to the event: send fewer items, or the members themselves"
+            ),
+        ));
+    }
     plan.parsed(&event, |value| schema.validate(value))
         .map_err(|mut errors| {
             let left = common.errors_left.get();

@@ -4,15 +4,19 @@
 //! the text at the end, in one pass; until then the index shows the event as it will be. Bytes are kept: key order,
 //! number texts and string escapes stay what the producer sent.
 
+mod names;
 mod node;
 mod reader;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
+use names::Names;
 pub use node::{Children, Node, Position};
 use reader::Reader;
 
+use crate::MAX_EVENT_BYTES;
 use crate::json::{JsonError, MAX_VALUES, quote};
 
 /// What kind of value a JSON text is.
@@ -37,6 +41,10 @@ const NONE: u32 = u32::MAX;
 
 /// Room made for what is added to an event: an id, some times, a default or two.
 const ADDED_BYTES: usize = 256;
+
+/// Most that is added to an event, in bytes: as much again as an event may have. The defaults of a schema could be added to each
+/// of a hundred thousand items.
+const MAX_ADDED_BYTES: usize = MAX_EVENT_BYTES;
 
 /// How long the text of a value with its name is at least, mostly: the index is made for so many.
 const BYTES_A_VALUE: usize = 16;
@@ -130,9 +138,10 @@ pub struct Document<'a> {
     sent: Cow<'a, str>,
     added: String,
     slots: Vec<Slot>,
-    edits: Vec<Edit>,
-    /// Whether edits are put into their order later.
-    is_gathering: bool,
+    /// By their places, and those of one place as they came.
+    edits: BTreeMap<(u32, usize), Edit>,
+    names: Names,
+    overfull: bool,
 }
 
 impl<'a> Document<'a> {
@@ -153,8 +162,9 @@ impl<'a> Document<'a> {
             sent: compact.map_or(raw, Cow::Owned),
             added: String::new(),
             slots,
-            edits: Vec::new(),
-            is_gathering: false,
+            edits: BTreeMap::new(),
+            names: Names::default(),
+            overfull: false,
         })
     }
 
@@ -211,6 +221,12 @@ impl<'a> Document<'a> {
         copied + self.slots.capacity() * size_of::<Slot>()
     }
 
+    /// Whether something was not added because the event would have become too large.
+    #[must_use]
+    pub fn is_overfull(&self) -> bool {
+        self.overfull
+    }
+
     /// Adds the member at `path` after the last one, with the JSON text that `value` gives, where the event has none.
     /// Missing parents are created. Nothing happens where the member is there or a parent is no object.
     pub fn add<T: AsRef<str>>(&mut self, path: &[impl AsRef<str>], value: impl FnOnce() -> T) {
@@ -235,7 +251,7 @@ impl<'a> Document<'a> {
     }
 
     /// Adds a member to an object of this document, unless it has one of that name. `node` is from
-    /// [`Node::position`]; `value` is compact JSON text.
+    /// [`Node::position`]; `value` is compact JSON text. `None` where `node` is no object, or the document is overfull.
     pub fn add_to(&mut self, node: Position, name: &str, value: &str) -> Option<Position> {
         if self.slot(node.0).kind != Kind::Object {
             return None;
@@ -249,22 +265,18 @@ impl<'a> Document<'a> {
             return Some(child.position());
         }
         self.append(node.0, &[name], value);
+        if self.overfull {
+            return None;
+        }
         Some(Position(self.slot(node.0).last))
     }
 
-    /// Adds an element to an array of this document, after the last one. `value` is compact JSON text.
+    /// Adds an element to an array of this document, after the last one. `value` is compact JSON text. Nothing happens where
+    /// the document is overfull.
     pub fn push_to(&mut self, node: Position, value: &str) {
         if self.slot(node.0).kind == Kind::Array {
             self.append(node.0, &[""; 0], value);
         }
-    }
-
-    /// Adds much, in any order, without a search for the place of each change. Until it is done, texts are not up to date.
-    pub fn add_many(&mut self, add: impl FnOnce(&mut Self)) {
-        self.is_gathering = true;
-        add(self);
-        self.is_gathering = false;
-        self.edits.sort_by_key(|edit| edit.replaced.start);
     }
 
     /// The deepest value on `path` that is there, and the rest of the path.
@@ -306,6 +318,10 @@ impl<'a> Document<'a> {
     }
 
     fn append(&mut self, parent: u32, names: &[impl AsRef<str>], value: &str) {
+        if self.added.len() + value.len() > MAX_ADDED_BYTES {
+            self.overfull = true;
+            return;
+        }
         let object = *self.slot(parent);
         if self.added.capacity() == 0 {
             self.added.reserve(ADDED_BYTES);
@@ -368,16 +384,9 @@ impl<'a> Document<'a> {
         Some(child)
     }
 
-    /// Writes an edit down. Edits are in the order of their places; those of one place stay as they came.
+    /// Writes an edit down. What is added later is longer than what was before, so its length tells their order.
     fn edit(&mut self, edit: Edit) {
-        if self.is_gathering {
-            self.edits.push(edit);
-            return;
-        }
-        let at = self
-            .edits
-            .partition_point(|other| other.replaced.start <= edit.replaced.start);
-        self.edits.insert(at, edit);
+        self.edits.insert((edit.replaced.start, self.added.len()), edit);
     }
 
     fn link(&mut self, parent: u32, child: u32) {
@@ -385,6 +394,12 @@ impl<'a> Document<'a> {
         if let Some(last) = self.slots.get_mut(last as usize) {
             last.next = child;
         }
+        let member = Node {
+            document: self,
+            at: child,
+        };
+        let name = member.name().into_owned();
+        self.names.add(parent, &name, child);
         if let Some(parent) = self.slots.get_mut(parent as usize) {
             parent.length += 1;
             parent.last = child;
@@ -405,8 +420,9 @@ impl<'a> Document<'a> {
                 None => return,
             },
         };
+        self.names.forget(at);
         // What was set before within the old value is gone with it.
-        self.edits.retain(|edit| !edit.is_within(old.value));
+        self.edits.retain(|_, edit| !edit.is_within(old.value));
         self.edit(Edit {
             replaced: old.value,
             added: new.value,
@@ -437,13 +453,9 @@ impl<'a> Document<'a> {
 
     /// The edits of a value, in their order; found without a look at all the others.
     fn edits_within(&self, span: Span) -> impl Iterator<Item = &Edit> {
-        let first = self
-            .edits
-            .partition_point(|edit| edit.replaced.start < span.start);
-        let edits = self.edits.get(first..).unwrap_or_default();
-        edits
-            .iter()
-            .take_while(move |edit| edit.replaced.start < span.end)
+        self.edits
+            .range((span.start, 0)..(span.end, 0))
+            .map(|(_, edit)| edit)
             .filter(move |edit| edit.is_within(span))
     }
 

@@ -149,7 +149,7 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
             if found.is_some_and(|found| found.get(property.as_str().unwrap_or_default()).is_some()) => {}
         Kind::Required { property } if schema_path.ends_with("/dependencies") => {
             let name = property.as_str().unwrap_or_default();
-            if let Some((params, message)) = dependency(schema, error, name) {
+            if let Some((params, message)) = dependency(schema, found, error, name) {
                 push("dependencies", schema_path, params, message);
             }
         }
@@ -240,9 +240,8 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
         }
         Kind::UniqueItems => {
             // The pair that AJV finds: it searches from the end (`i`) for an equal item before it (`j`).
-            let (i, j) = error
-                .instance()
-                .as_array()
+            let (i, j) = found
+                .and_then(Value::as_array)
                 .and_then(|items| duplicates(items))
                 .unwrap_or_default();
             let message = format!("should NOT have duplicate items (items ## {j} and {i} are identical)");
@@ -336,6 +335,12 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
                 "boolean schema is false".to_owned(),
             );
         }
+        Kind::UnevaluatedItems { .. } => push(
+            "unevaluatedItems",
+            schema_path,
+            json!({}),
+            "should NOT have unevaluated items".to_owned(),
+        ),
         kind => push(kind.keyword(), schema_path, json!({}), error.masked().to_string()),
     }
 }
@@ -415,11 +420,16 @@ fn declared_types(schema: &Value, error: &ValidationError<'_>) -> String {
 }
 
 /// What AJV says of a member that is missing because another one is there.
-fn dependency(schema: &Value, error: &ValidationError<'_>, missing: &str) -> Option<(Value, String)> {
+fn dependency(
+    schema: &Value,
+    found: Option<&Value>,
+    error: &ValidationError<'_>,
+    missing: &str,
+) -> Option<(Value, String)> {
     let all = schema.pointer(error.schema_path().as_str())?.as_object()?;
     let (property, names) = all.iter().find_map(|(property, names)| {
         let names: Vec<&str> = names.as_array()?.iter().filter_map(Value::as_str).collect();
-        let fits = error.instance().get(property).is_some() && names.contains(&missing);
+        let fits = found?.get(property).is_some() && names.contains(&missing);
         fits.then_some((property, names))
     })?;
     let params = json!({"property": property, "missingProperty": missing, "depsCount": names.len(), "deps": names.join(", ")});

@@ -78,7 +78,7 @@ impl Defaults {
                 added: usize::MAX,
                 depth: usize::MAX,
             };
-            event.add_many(|event| self.fill_at(0, event, root, &mut limit));
+            self.fill_at(0, event, root, &mut limit);
         }
     }
 
@@ -97,7 +97,7 @@ impl Defaults {
             let at = document.get(&["default"])?.position();
             let mut limit = MOST;
             let below = below?;
-            document.add_many(|document| self.fill_at(below, document, at, &mut limit));
+            self.fill_at(below, &mut document, at, &mut limit);
             (limit.added == 0 || limit.depth == 0).then(|| SchemaError {
                 pointer: node.pointer.clone(),
                 message: "a default has a place for itself, so that it would be filled in without end"

@@ -94,6 +94,9 @@ pub(crate) fn overrun() -> usize {
 /// What an error points to that was found when no step was left.
 static CUT: Value = Value::Null;
 
+/// What an error points to instead of a value that may be large.
+static LARGE: Value = Value::Null;
+
 /// Whether an error was found when no step was left: it may be none.
 pub(crate) fn is_cut(error: &ValidationError<'_>) -> bool {
     std::ptr::eq(&raw const **error.instance(), &raw const CUT)
@@ -185,10 +188,17 @@ impl<'a> Node<'a, Metered> for &'a Value {
         same(self, expected)
     }
 
-    /// Called for errors alone.
+    /// Called for errors alone, and copied for those within branches. None needs what is in the value, but that of a name the
+    /// name: what it is about is found in the event by its place.
     fn to_value(&self) -> Cow<'a, Value> {
-        let left = take(COSTS.get().error + PLACE_STEPS * LONGEST_NAME.get());
-        Cow::Borrowed(if left { self } else { &CUT })
+        let longest = LONGEST_NAME.get();
+        let left = take(COSTS.get().error + PLACE_STEPS * longest);
+        Cow::Borrowed(match self {
+            _ if !left => &CUT,
+            Value::Array(_) | Value::Object(_) => &LARGE,
+            Value::String(text) if text.len() > longest => &LARGE,
+            small => small,
+        })
     }
 
     fn identity(&self) -> Option<NodeIdentity> {

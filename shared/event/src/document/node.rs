@@ -111,6 +111,10 @@ impl<'d> Node<'d> {
         if self.slot().kind != Kind::Object {
             return None;
         }
+        let document: &'d Document<'d> = self.document;
+        if let Some(found) = document.look_up(*self, name) {
+            return found.map(|at| Node { document, at });
+        }
         self.children().find(|child| child.is_named(name))
     }
 

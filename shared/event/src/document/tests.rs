@@ -244,6 +244,81 @@ fn a_long_array_may_be_edited_everywhere() {
     );
 }
 
+#[test]
+fn the_members_of_a_large_object_are_found_among_those_sent_and_added() {
+    let members = 200;
+    let sent: Vec<String> = (0..members).map(|n| format!("\"k{n}\":{n}")).collect();
+    let mut event = Document::parse(format!("{{\"a\":{{{},\"\\u0065\":0}}}}", sent.join(","))).unwrap();
+    let large = event.get(&["a"]).unwrap().position();
+    for added in 0..members {
+        let name = format!("new {added}");
+        assert!(event.at(large).member(&name).is_none(), "{name}");
+        let at = event.add_to(large, &name, "1").unwrap();
+        assert_eq!(event.at(large).member(&name).unwrap().position(), at);
+    }
+    for n in 0..members {
+        let name = format!("k{n}");
+        assert_eq!(event.at(large).member(&name).unwrap().text(), n.to_string());
+        assert_eq!(
+            event
+                .add_to(large, &name, "\"again\"")
+                .map(|at| event.at(at).text().into_owned()),
+            Some(n.to_string())
+        );
+    }
+    assert_eq!(event.get_str(&["a", "e"]), None);
+    assert_eq!(event.get(&["a", "e"]).unwrap().text(), "0");
+    assert_eq!(event.at(large).len(), 2 * members + 1);
+    event.set(&["a", "k7"], "{}");
+    assert_eq!(event.get(&["a", "k7"]).unwrap().text(), "{}");
+    // Another object at the same place.
+    event.set(&["a"], "{\"k7\":true}");
+    assert_eq!(event.get(&["a", "k7"]).unwrap().text(), "true");
+    assert!(event.get(&["a", "k8"]).is_none());
+}
+
+#[test]
+fn an_event_grows_by_no_more_than_a_megabyte() {
+    let mut event = Document::parse(format!("{{\"a\":[{}]}}", vec!["{}"; 100].join(","))).unwrap();
+    let items: Vec<Position> = event
+        .get(&["a"])
+        .unwrap()
+        .children()
+        .map(|item| item.position())
+        .collect();
+    let value = format!("\"{}\"", "x".repeat(100_000));
+    let added = items
+        .into_iter()
+        .filter(|item| event.add_to(*item, "b", &value).is_some())
+        .count();
+    assert_eq!(added, MAX_ADDED_BYTES / 100_000);
+    assert!(event.is_overfull());
+    assert!(event.text().len() < 300 + MAX_ADDED_BYTES);
+    assert!(!document("{}").is_overfull());
+}
+
+#[test]
+fn lists_may_be_edited_in_any_order() {
+    let list = |name: &str, value: &str| format!("\"{name}\":[{}]", vec![value; 20_000].join(","));
+    let mut event = Document::parse(format!("{{{},{}}}", list("a", "{}"), list("b", "{}"))).unwrap();
+    for name in ["b", "a"] {
+        let items: Vec<Position> = event
+            .get(&[name])
+            .unwrap()
+            .children()
+            .map(|item| item.position())
+            .collect();
+        for item in items.into_iter().rev() {
+            event.add_to(item, "c", "1");
+        }
+    }
+    let filled = "{\"c\":1}";
+    assert_eq!(
+        event.text(),
+        format!("{{{},{}}}", list("a", filled), list("b", filled))
+    );
+}
+
 fn parsed(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
@@ -381,39 +456,33 @@ fn elements_are_added_to_arrays_after_the_last_one() {
 }
 
 #[test]
-fn what_is_gathered_is_as_what_is_added_one_by_one() {
-    let add = |document: &mut Document<'_>| {
-        for name in ["n", "m"] {
-            let items: Vec<_> = document
-                .get(&["l"])
+fn members_and_elements_are_added_in_any_order() {
+    let mut document = Document::parse(r#"{"l":[{},{"a":1},{}]}"#).unwrap();
+    for name in ["n", "m"] {
+        let items: Vec<_> = document
+            .get(&["l"])
+            .unwrap()
+            .children()
+            .map(|item| item.position())
+            .collect();
+        // The last one first.
+        for item in items.into_iter().rev() {
+            document.add_to(item, name, r#"{"x":[]}"#);
+            let added = document
+                .at(item)
+                .member(name)
                 .unwrap()
-                .children()
-                .map(|item| item.position())
-                .collect();
-            // The last one first.
-            for item in items.into_iter().rev() {
-                document.add_to(item, name, r#"{"x":[]}"#);
-                let added = document
-                    .at(item)
-                    .member(name)
-                    .unwrap()
-                    .member("x")
-                    .unwrap()
-                    .position();
-                document.push_to(added, "1");
-            }
+                .member("x")
+                .unwrap()
+                .position();
+            document.push_to(added, "1");
         }
-        let root = document.root().position();
-        document.add_to(root, "end", "null");
-    };
-    let mut one_by_one = Document::parse(r#"{"l":[{},{"a":1},{}]}"#).unwrap();
-    add(&mut one_by_one);
-    let mut gathered = Document::parse(r#"{"l":[{},{"a":1},{}]}"#).unwrap();
-    gathered.add_many(add);
+    }
+    let root = document.root().position();
+    document.add_to(root, "end", "null");
     let item = r#""n":{"x":[1]},"m":{"x":[1]}"#;
     assert_eq!(
-        gathered.text(),
+        document.text(),
         format!(r#"{{"l":[{{{item}}},{{"a":1,{item}}},{{{item}}}],"end":null}}"#)
     );
-    assert_eq!(gathered.text(), one_by_one.text());
 }

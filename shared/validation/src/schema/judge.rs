@@ -16,7 +16,7 @@ const ERROR_STEPS: usize = 4_000;
 
 /// Steps an error takes for each value in a `not`, which it has a copy of. For each member that a schema has names for it takes
 /// one: it is sorted by their order.
-const COPY_STEPS: usize = 4;
+const COPY_STEPS: usize = 16;
 
 impl Schema {
     /// Validates an event. At most 100 errors are reported, fewer where they repeat long names or values; an event that takes
@@ -61,7 +61,10 @@ impl Schema {
                 "is not valid, and takes too many steps to say where",
             ));
         }
-        errors.all.iter_mut().for_each(|error| self.patterns.restore(error));
+        errors
+            .all
+            .iter_mut()
+            .for_each(|error| self.patterns.restore(error));
         errors.all
     }
 }

@@ -1,5 +1,6 @@
 //! Pairs of schema and event that were slow, by the work they take.
 
+use jsonschema::error::ValidationErrorKind;
 use serde_json::{Value, json};
 
 use super::pairs::{Pair, Random, schema, value};
@@ -135,6 +136,26 @@ fn branches_tell_what_is_wrong_although_there_is_no_step_left_for_the_last() {
     assert_eq!(errors[99].schema_path, "#/properties/v/anyOf/0/items/type");
 }
 
+/// An error within a branch has a copy of the value that it is about.
+#[test]
+fn errors_of_branches_copy_no_large_values() {
+    for kind in ["zeros", "members", "long text"] {
+        let pair = Pair::new(schema("oneOf", 300, &json!({"type": "null"})), value(kind));
+        let schema = compiled(&pair.schema);
+        schema.allowance().begin();
+        for error in schema.validator.iter_errors(&pair.event) {
+            let ValidationErrorKind::OneOfNotValid { context } = error.kind() else {
+                panic!("{kind}: {error:?}");
+            };
+            let copied = context
+                .iter()
+                .flatten()
+                .map(|error| error.instance().to_string().len());
+            assert!(copied.max().is_some_and(|bytes| bytes < 10), "{kind}");
+        }
+    }
+}
+
 /// Each error repeats the place, or all that would be right.
 #[test]
 fn errors_have_no_more_text_than_one_of_them_beyond_64_kb() {
@@ -160,7 +181,7 @@ fn what_takes_too_many_steps_is_refused_and_says_so() {
         (json!({"items": schema("allOf", 300, &json!({}))}), "zeros"),
         (schema("patternProperties", 300, &json!({})), "members"),
         (
-            json!({"additionalProperties": schema("oneOf", 300, &json!({"not": {"minimum": 1}}))}),
+            json!({"additionalProperties": {"allOf": vec![json!({"not": {"minimum": 1}}); 300]}}),
             "members",
         ),
     ] {
