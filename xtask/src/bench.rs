@@ -13,6 +13,7 @@ mod relay;
 mod report;
 mod schema;
 mod spin;
+mod validation;
 mod workerd;
 
 use std::fs;
@@ -41,6 +42,8 @@ pub(crate) enum Bench {
     Schema(schema::Options),
     /// Stream events to many clients.
     Relay(relay::Options),
+    /// Judge events of a megabyte by schemas that are slow to judge by.
+    Validation(validation::Options),
     /// Bring events from POST to Kafka and to a client.
     Delivery(delivery::Options),
 }
@@ -73,6 +76,7 @@ pub(crate) fn run(project: &Project, bench: &Bench) -> Result<()> {
         Bench::Intake(options) => intake(project, options),
         Bench::Schema(options) => schema::run(project, options),
         Bench::Relay(options) => relay::run(project, options),
+        Bench::Validation(options) => validation::run(project, options),
         Bench::Delivery(options) => delivery::run(project, options),
     }
 }

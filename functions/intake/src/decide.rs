@@ -11,14 +11,15 @@ use eventstar_http_api::Principal;
 use eventstar_log::LogName;
 use eventstar_ports::Platform;
 use eventstar_stream_config::Stream;
-use eventstar_validation::Schema;
+use eventstar_validation::{AjvError, MAX_ERRORS, Schema};
+use serde_json::Value;
 
 use crate::admit::{Admitted, Destination, Rules, Target, admit};
 use crate::answer::{Failure, Outcome};
 use crate::enrollments;
 use crate::gather::{Gathered, Targets, missing};
 use crate::ids::delivery_id;
-use crate::limits::{MAX_ERRORS, MAX_WAITING_BYTES};
+use crate::limits::{MAX_REQUEST_ERRORS, MAX_WAITING_BYTES};
 use crate::plan::PlanCache;
 use crate::said::Said;
 
@@ -139,8 +140,19 @@ struct Common<'c, P> {
     now: Millis,
     /// The receive time in ISO 8601, as JSON text.
     quoted: String,
-    /// How many validation errors may still be told.
-    errors_left: Cell<usize>,
+    /// How many errors may still be told.
+    errors: Cell<usize>,
+}
+
+impl<P> Common<'_, P> {
+    /// Validates an event. Where the request has had its share of errors, the first one alone is told.
+    fn validate(&self, schema: &Schema, value: &Value) -> Result<(), Vec<AjvError>> {
+        let left = self.errors.get();
+        let judged = schema.validate_telling(value, left.clamp(1, MAX_ERRORS));
+        let told = judged.as_ref().err().map_or(0, Vec::len);
+        self.errors.set(left.saturating_sub(told));
+        judged
+    }
 }
 
 /// Decides for each event, in order.
@@ -166,7 +178,7 @@ pub(crate) fn decide<P: Platform>(
         said: &sender.said,
         now,
         quoted: quote(&to_iso(now)),
-        errors_left: Cell::new(MAX_ERRORS),
+        errors: Cell::new(MAX_REQUEST_ERRORS),
     };
     received
         .into_iter()
@@ -252,14 +264,8 @@ fn judge<P: Platform>(
             ),
         ));
     }
-    plan.parsed(&event, |value| schema.validate(value))
-        .map_err(|mut errors| {
-            let left = common.errors_left.get();
-            errors.truncate(left.max(1));
-            errors.shrink_to_fit();
-            common.errors_left.set(left - errors.len().min(left));
-            Failure::Invalid(errors)
-        })?;
+    plan.parsed(&event, |value| common.validate(schema, value))
+        .map_err(Failure::Invalid)?;
     let Some(destination) = destination else {
         return Err(missing("meta.stream"));
     };

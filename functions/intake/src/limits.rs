@@ -17,10 +17,6 @@ pub(crate) const MAX_REQUEST_VALUES: usize = 500_000;
 /// 40 MB that a request may take: three of them and all else fit the 128 MB of an isolate.
 pub(crate) const MAX_WAITING_BYTES: usize = 4_000_000;
 
-/// Most validation errors told of all events of a request: those of the first twenty that have a hundred. Of an event beyond them the
-/// first is told.
-pub(crate) const MAX_ERRORS: usize = 2_000;
-
 /// Text of refused events, in bytes, that the error events of one request repeat whole: four of the largest events.
 pub(crate) const MAX_REPORTED_BYTES: usize = 4 * 1024 * 1024;
 
@@ -29,6 +25,10 @@ pub(crate) const MIN_REPORTED_BYTES: usize = 256;
 
 /// Most different schemas in one request: as many as Workers KV reads at once.
 pub(crate) const MAX_SCHEMAS: usize = 100;
+
+/// Most validation errors that an answer tells, but for the first of each event: twenty events with all that are told of one. Ten
+/// thousand events with a hundred each would make an answer of 300 MB.
+pub(crate) const MAX_REQUEST_ERRORS: usize = 2000;
 
 /// Most different logs one request appends to. Each takes a subrequest, of which Workers' free plan allows 50 a request;
 /// schemas, stream config, queue, error events and metrics take at most ten.

@@ -12,7 +12,7 @@ use crate::order::order;
 use crate::path::{data_path, schema_path};
 
 /// Most errors reported for one event; an array of ten thousand wrong items needs no more.
-pub(crate) const MAX_ERRORS: usize = 100;
+pub const MAX_ERRORS: usize = 100;
 
 /// Most bytes that the errors of one event have but for the last. Each repeats names of the event, and a wrong value all that
 /// `enum` allows: a hundred could have a hundred times what event and schema have.
@@ -69,16 +69,25 @@ impl AjvError {
 }
 
 /// The errors of an event, up to a number and a size.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Errors {
     pub(crate) all: Vec<AjvError>,
+    most: usize,
     bytes: usize,
 }
 
 impl Errors {
+    pub(crate) fn new(most: usize) -> Self {
+        Self {
+            all: Vec::new(),
+            most,
+            bytes: 0,
+        }
+    }
+
     /// Whether no more errors are reported.
     pub(crate) fn is_full(&self) -> bool {
-        self.all.len() >= MAX_ERRORS || self.bytes > MAX_BYTES
+        self.all.len() >= self.most || self.bytes > MAX_BYTES
     }
 
     pub(crate) fn push(&mut self, error: AjvError) {
@@ -255,7 +264,7 @@ pub(crate) fn translate(schema: &Value, event: &Value, error: &ValidationError<'
                 .map_or(schema_path.len(), |at| at + "/propertyNames".len());
             let schema_path = schema_path.get(..end).unwrap_or_default().to_owned();
             // First what is wrong with the name, then that a name is wrong.
-            let mut of_name = Errors::default();
+            let mut of_name = Errors::new(MAX_ERRORS);
             translate(schema, event, inner, &mut of_name);
             for found in of_name.all {
                 out.push(AjvError {

@@ -21,5 +21,5 @@ mod refs;
 mod schema;
 mod secure;
 
-pub use ajv::{AjvError, errors_text};
+pub use ajv::{AjvError, MAX_ERRORS, errors_text};
 pub use schema::{Schema, SchemaError};

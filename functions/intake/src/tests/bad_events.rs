@@ -214,3 +214,45 @@ fn what_is_there_is_not_filled_over() {
         }
     });
 }
+
+#[test]
+fn a_request_of_many_bad_events_is_told_all_errors_of_the_first_and_one_of_each_other() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let items = r#"{"title":"items","type":"object","properties":{"v":{"items":{"type":"string"}}}}"#;
+        publish(&memory, &[("items", items)]).await;
+        let event = json!({"$schema": "/items/1.0.0", "meta": {"stream": "test.event"}, "v": vec![0; 300]});
+        configure(&memory, json!({"test.event": {"schema_title": "items"}})).await;
+        let (status, body) = post(&isolate, &memory, json!(vec![event; 30])).await;
+        assert_eq!(status, 400);
+        let told: Vec<usize> = body["invalid"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|failure| failure["context"]["errors"].as_array().unwrap().len())
+            .collect();
+        assert_eq!(told, [vec![100; 20], vec![1; 10]].concat());
+    });
+}
+
+#[test]
+fn an_event_that_would_have_more_defaults_than_a_megabyte_is_refused() {
+    run(async {
+        let (isolate, memory) = world().await;
+        let default = "x".repeat(100_000);
+        let items = json!({"title": "items", "type": "object", "properties": {
+            "v": {"items": {"type": "object", "properties": {"d": {"default": default}}}},
+        }});
+        publish(&memory, &[("items", &items.to_string())]).await;
+        configure(&memory, json!({"test.event": {"schema_title": "items"}})).await;
+        let event = |items| json!({"$schema": "/items/1.0.0", "meta": {"stream": "test.event"}, "v": vec![json!({}); items]});
+        assert_eq!(post(&isolate, &memory, event(9)).await.0, 201);
+        let (status, body) = post(&isolate, &memory, event(11)).await;
+        assert_eq!(status, 400);
+        assert!(
+            message(&body).starts_with("the schema's defaults would add more than 1048576 bytes"),
+            "{}",
+            message(&body)
+        );
+    });
+}

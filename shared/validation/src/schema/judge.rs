@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Schema;
-use crate::ajv::{AjvError, Errors, translate};
+use crate::ajv::{AjvError, Errors, MAX_ERRORS, translate};
 use crate::metered::{Allowance, is_spent};
 use crate::order::order;
 
@@ -11,45 +11,57 @@ use crate::order::order;
 /// most; those of real schemas take some five steps a value. Natively a million steps take some ten milliseconds.
 const MAX_STEPS: usize = 4_000_000;
 
-/// Steps an error takes: so a thousand are found at most, of which those that AJV finds first are told.
-const ERROR_STEPS: usize = 4_000;
+/// How many errors are found at most for each that is told: those that AJV finds first are told.
+const FOUND_FOR_ONE: usize = 10;
 
 /// Steps an error takes for each value in a `not`, which it has a copy of. For each member that a schema has names for it takes
 /// one: it is sorted by their order.
 const COPY_STEPS: usize = 16;
 
 impl Schema {
-    /// Validates an event. At most 100 errors are reported, fewer where they repeat long names or values; an event that takes
-    /// too many steps to judge has the single error `too_much`.
+    /// Validates an event. At most [`MAX_ERRORS`] are reported, fewer where they repeat long names or values; an event that
+    /// takes too many steps to judge has the single error `too_much`.
     ///
     /// # Errors
     /// The errors, in AJV's words.
     pub fn validate(&self, value: &Value) -> Result<(), Vec<AjvError>> {
-        self.allowance().begin();
-        let valid = self.validator.is_valid(value);
-        if is_spent() {
-            return Err(vec![AjvError::too_much(
-                "takes too many steps to judge by its schema",
-            )]);
-        }
-        if valid { Ok(()) } else { Err(self.explain(value)) }
+        self.validate_telling(value, MAX_ERRORS)
     }
 
-    pub(super) fn allowance(&self) -> Allowance {
+    /// As [`Schema::validate`], with at most so many errors.
+    ///
+    /// # Errors
+    /// The errors, in AJV's words.
+    pub fn validate_telling(&self, value: &Value, most: usize) -> Result<(), Vec<AjvError>> {
+        self.allowance(most).begin();
+        let valid = self.validator.is_valid(value);
+        if is_spent() {
+            let does = "takes too many steps to judge by its schema";
+            return Err(vec![AjvError::too_much(does)]);
+        }
+        if valid {
+            Ok(())
+        } else {
+            Err(self.explain(value, most))
+        }
+    }
+
+    pub(super) fn allowance(&self, errors: usize) -> Allowance {
+        let found = FOUND_FOR_ONE * errors.max(1);
         Allowance {
             steps: MAX_STEPS,
-            error: ERROR_STEPS + self.breadth.names + COPY_STEPS * self.breadth.copied,
+            error: MAX_STEPS / found + self.breadth.names + COPY_STEPS * self.breadth.copied,
             patterns: self.breadth.patterns,
         }
     }
 
     /// What is wrong with an event that is not valid.
-    fn explain(&self, event: &Value) -> Vec<AjvError> {
-        self.allowance().begin();
+    fn explain(&self, event: &Value, most: usize) -> Vec<AjvError> {
+        self.allowance(most).begin();
         let mut found: Vec<_> = self.validator.iter_errors(event).collect();
         Allowance::ENDLESS.begin();
         found.sort_by_cached_key(|error| order(&self.cleaned, event, error));
-        let mut errors = Errors::default();
+        let mut errors = Errors::new(most);
         for error in &found {
             if errors.is_full() {
                 break;

@@ -107,13 +107,26 @@ fn values_are_the_same_as_the_validator_compares_them() {
 fn an_array_of_wrong_items_has_no_more_errors_than_are_told_and_sorted() {
     let pair = Pair::new(json!({"items": {"type": "string"}}), value("zeros"));
     let schema = compiled(&pair.schema);
-    schema.allowance().begin();
+    schema.allowance(MAX_ERRORS).begin();
     let found = schema.validator.iter_errors(&pair.event).count();
     assert!((MAX_ERRORS..2000).contains(&found), "{found}");
     let errors = judged(&pair);
     let places: Vec<_> = errors.iter().map(|error| error.data_path.clone()).collect();
     let expected: Vec<_> = (0..MAX_ERRORS).map(|n| format!(".v[{n}]")).collect();
     assert_eq!(places, expected);
+}
+
+#[test]
+fn no_more_errors_are_told_than_are_wanted() {
+    let pair = Pair::new(json!({"items": {"type": "string"}}), value("zeros"));
+    let schema = compiled(&pair.schema);
+    for most in [1, 7] {
+        let errors = schema.validate_telling(&pair.event, most).unwrap_err();
+        assert_eq!(errors.len(), most);
+        schema.allowance(most).begin();
+        let found = schema.validator.iter_errors(&pair.event).count();
+        assert!(found < 20 * most, "{found}");
+    }
 }
 
 #[test]
@@ -142,7 +155,7 @@ fn errors_of_branches_copy_no_large_values() {
     for kind in ["zeros", "members", "long text"] {
         let pair = Pair::new(schema("oneOf", 300, &json!({"type": "null"})), value(kind));
         let schema = compiled(&pair.schema);
-        schema.allowance().begin();
+        schema.allowance(MAX_ERRORS).begin();
         for error in schema.validator.iter_errors(&pair.event) {
             let ValidationErrorKind::OneOfNotValid { context } = error.kind() else {
                 panic!("{kind}: {error:?}");
