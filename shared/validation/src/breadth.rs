@@ -41,6 +41,8 @@ pub(crate) struct Breadth {
     pub(crate) names: usize,
     /// Most values in the schema of a `not`, which each of its errors has a copy of.
     pub(crate) copied: usize,
+    /// Whether a pattern looks around or back, so that matching it goes back and forth.
+    pub(crate) backtracks: bool,
 }
 
 impl Breadth {
@@ -76,11 +78,17 @@ impl<'s> Count<'s> {
                 .and_then(Value::as_object)
                 .map_or(0, Map::len)
         };
+        let matched = keywords.get("patternProperties").and_then(Value::as_object);
+        let named = matched.into_iter().flat_map(Map::keys).map(String::as_str);
+        let texts = keywords.get("pattern").and_then(Value::as_str);
+        let backtracking = texts.into_iter().chain(named).any(backtracks);
         let Breadth {
             patterns,
             names,
             copied,
+            backtracks,
         } = &mut self.breadth;
+        *backtracks |= backtracking;
         *copied = keywords.get("not").map_or(0, values).max(*copied);
         *patterns = members("patternProperties").max(*patterns);
         *names = members("properties").max(*names);
@@ -147,6 +155,15 @@ impl<'s> Count<'s> {
             .chain(named)
             .all(|below| self.in_place(below, within, here))
     }
+}
+
+/// Whether a pattern has look-around or a back-reference.
+fn backtracks(pattern: &str) -> bool {
+    let pairs = pattern.as_bytes().windows(2);
+    ["(?=", "(?!", "(?<"].iter().any(|group| pattern.contains(group))
+        || pairs
+            .into_iter()
+            .any(|pair| matches!(pair, [b'\\', b'1'..=b'9' | b'k']))
 }
 
 /// How many values a value is made of.
@@ -236,11 +253,29 @@ mod tests {
         let breadth = Breadth::of(&json!({
             "properties": {"a": {"patternProperties": {"x": {}, "y": {}}}, "b": {"not": {"enum": [1, 2]}}, "c": {}},
         }));
-        let Breadth {
-            patterns,
-            names,
-            copied,
-        } = breadth.unwrap();
-        assert_eq!((patterns, names, copied), (2, 3, 4));
+        let breadth = breadth.unwrap();
+        assert_eq!(
+            (
+                breadth.patterns,
+                breadth.names,
+                breadth.copied,
+                breadth.backtracks
+            ),
+            (2, 3, 4, false)
+        );
+        for (pattern, expected) in [
+            ("^(?!x)", true),
+            ("(?<=x)y", true),
+            ("(a)\\1", true),
+            ("^\\d(?:a|b)$", false),
+            ("1", false),
+        ] {
+            for schema in [
+                json!({"items": {"pattern": pattern}}),
+                json!({"patternProperties": {pattern: {}}}),
+            ] {
+                assert_eq!(Breadth::of(&schema).unwrap().backtracks, expected, "{schema}");
+            }
+        }
     }
 }

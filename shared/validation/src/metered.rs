@@ -20,6 +20,12 @@ pub(crate) use same::{duplicates, same};
 /// Bytes of a text that are matched with a pattern in a step.
 const MATCHED_BYTES_A_STEP: usize = 4;
 
+/// Bytes of a text that are hashed or compared in a step.
+const HASHED_BYTES_A_STEP: usize = 32;
+
+/// Texts with fewer bytes are matched soon, however often a pattern goes back in them.
+const SHORT: usize = 10;
+
 /// Steps to match a name with a pattern, besides one for each of its bytes.
 const PATTERN_STEPS: usize = 8;
 
@@ -34,6 +40,8 @@ pub(crate) struct Allowance {
     pub(crate) error: usize,
     /// Most patterns that a member's name is matched with at once.
     pub(crate) patterns: usize,
+    /// Steps that matching a text takes besides, where it is long enough to go back and forth in.
+    pub(crate) backtracking: usize,
 }
 
 impl Allowance {
@@ -42,7 +50,12 @@ impl Allowance {
         steps: usize::MAX,
         error: 0,
         patterns: 0,
+        backtracking: 0,
     };
+
+    fn backtracking_in(self, text: &str) -> usize {
+        if text.len() < SHORT { 0 } else { self.backtracking }
+    }
 
     /// Allows no more than this on this thread, from now on.
     pub(crate) fn begin(self) {
@@ -53,7 +66,7 @@ impl Allowance {
 }
 
 thread_local! {
-    static STEPS: Cell<usize> = const { Cell::new(0) };
+    static STEPS: Cell<usize> = const { Cell::new(usize::MAX) };
     static COSTS: Cell<Allowance> = const { Cell::new(Allowance::ENDLESS) };
     static LONGEST_NAME: Cell<usize> = const { Cell::new(0) };
 }
@@ -140,7 +153,7 @@ impl<'a> Node<'a, Metered> for &'a Value {
     fn as_string(&self) -> Option<Cow<'a, str>> {
         let text = self.as_str()?;
         // A pattern may be matched with it.
-        let left = take(1 + text.len() / MATCHED_BYTES_A_STEP);
+        let left = take(1 + text.len() / MATCHED_BYTES_A_STEP + COSTS.get().backtracking_in(text));
         Some(Cow::Borrowed(if left { text } else { "" }))
     }
 
@@ -263,8 +276,10 @@ impl<'a> Iterator for Members<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let (name, value) = self.0.next()?;
         LONGEST_NAME.set(LONGEST_NAME.get().max(name.len()));
-        let matching = COSTS.get().patterns * (PATTERN_STEPS + name.len());
-        take(1 + matching).then_some((name.as_str(), value))
+        let costs = COSTS.get();
+        let matching = costs.patterns * (PATTERN_STEPS + name.len() + costs.backtracking_in(name));
+        // It is looked up among names by its hash.
+        take(1 + name.len() / HASHED_BYTES_A_STEP + matching).then_some((name.as_str(), value))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::clean::clean;
 use crate::defaults::Defaults;
 use crate::dialect::{self, Patterns};
 use crate::formats::FORMATS;
-use crate::metered::Metered;
+use crate::metered::{Allowance, Metered};
 use crate::refs;
 use crate::secure::insecurity;
 
@@ -132,7 +132,9 @@ impl Schema {
 
     /// Adds the schema's defaults for missing members.
     pub fn fill_defaults(&self, event: &mut Document<'_>) {
+        self.allowance(1).begin();
         self.defaults.fill(event);
+        Allowance::ENDLESS.begin();
     }
 }
 

@@ -6,10 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use jsonschema::json::cmp::equal;
 use serde_json::{Number, Value};
 
-use super::take;
-
-/// Bytes of texts that are compared or hashed in a step.
-const BYTES_A_STEP: usize = 32;
+use super::{HASHED_BYTES_A_STEP, take};
 
 /// Whether two values are the same. Each pair of values within that is looked at takes a step.
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
@@ -21,7 +18,9 @@ pub(crate) fn same(a: &Value, b: &Value) -> bool {
         (Value::Object(a), Value::Object(b)) => {
             a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| same(a, b)))
         }
-        (Value::String(a), Value::String(b)) => a.len() == b.len() && take(a.len() / BYTES_A_STEP) && a == b,
+        (Value::String(a), Value::String(b)) => {
+            a.len() == b.len() && take(a.len() / HASHED_BYTES_A_STEP) && a == b
+        }
         (a, b) => equal(a, b),
     }
 }
@@ -60,7 +59,7 @@ fn hash(value: &Value, into: &mut DefaultHasher) -> Option<()> {
         Value::Bool(flag) => flag.hash(into),
         Value::Number(number) => digits(number).hash(into),
         Value::String(text) => {
-            take(text.len() / BYTES_A_STEP);
+            take(text.len() / HASHED_BYTES_A_STEP);
             text.hash(into);
         }
         Value::Array(items) => {
@@ -72,7 +71,7 @@ fn hash(value: &Value, into: &mut DefaultHasher) -> Option<()> {
             members.sort_unstable_by_key(|(name, _)| *name);
             members.len().hash(into);
             for (name, value) in members {
-                take(name.len() / BYTES_A_STEP);
+                take(name.len() / HASHED_BYTES_A_STEP);
                 name.hash(into);
                 hash(value, into)?;
             }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Schema;
+use super::{BACKTRACK_LIMIT, Schema};
 use crate::ajv::{AjvError, Errors, MAX_ERRORS, translate};
 use crate::metered::{Allowance, is_spent};
 use crate::order::order;
@@ -10,6 +10,9 @@ use crate::order::order;
 /// Steps that judging an event may take, and explaining it once more. An event of a megabyte has half a million values at
 /// most; those of real schemas take some five steps a value. Natively a million steps take some ten milliseconds.
 const MAX_STEPS: usize = 4_000_000;
+
+/// How often a pattern goes back in the time of a step.
+const BACKTRACKS_A_STEP: usize = 4;
 
 /// How many errors are found at most for each that is told: those that AJV finds first are told.
 const FOUND_FOR_ONE: usize = 10;
@@ -35,7 +38,9 @@ impl Schema {
     pub fn validate_telling(&self, value: &Value, most: usize) -> Result<(), Vec<AjvError>> {
         self.allowance(most).begin();
         let valid = self.validator.is_valid(value);
-        if is_spent() {
+        let spent = is_spent();
+        Allowance::ENDLESS.begin();
+        if spent {
             let does = "takes too many steps to judge by its schema";
             return Err(vec![AjvError::too_much(does)]);
         }
@@ -52,6 +57,11 @@ impl Schema {
             steps: MAX_STEPS,
             error: MAX_STEPS / found + self.breadth.names + COPY_STEPS * self.breadth.copied,
             patterns: self.breadth.patterns,
+            backtracking: if self.breadth.backtracks {
+                BACKTRACK_LIMIT / BACKTRACKS_A_STEP
+            } else {
+                0
+            },
         }
     }
 
