@@ -85,7 +85,7 @@ impl Layer {
             "eventstar-platform-spin" => Spin,
             "eventstar-cli" => Command,
             "eventstar-tests" | "xtask" => Tool,
-            "relay-native" => Bench,
+            "relay-native" | "validation-native" => Bench,
             _ if package.starts_with("function-") => Function,
             _ if package.ends_with("-cloudflare") => CloudflareShim,
             _ if package.ends_with("-spin") => SpinShim,
