@@ -8,7 +8,7 @@ use crate::metered::{Allowance, is_spent};
 use crate::order::order;
 
 /// Steps that judging an event may take, and explaining it once more. An event of a megabyte has half a million values at
-/// most; those of real schemas take some five steps a value. Natively a million steps take some ten milliseconds.
+/// most; those of usual schemas take fewer than four steps each.
 const MAX_STEPS: usize = 4_000_000;
 
 /// How often a pattern goes back in the time of a step.
