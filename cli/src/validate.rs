@@ -14,7 +14,7 @@ use clap::Args;
 use eventstar_event::json::{JsonError, mend_surrogates, split_body};
 use eventstar_event::{Document, SchemaUri};
 use eventstar_stream_config::{Stream, StreamConfigs};
-use eventstar_validation::Schema;
+use eventstar_validation::{AjvError, Schema};
 use serde_json::Value;
 
 use crate::{SchemaRepository, StreamConfigFile};
@@ -192,18 +192,9 @@ impl Rules {
         if let Some(config) = &config {
             fits_stream(schema, &uri, config)?;
         }
-        fill(&mut event, schema);
+        fill(&mut event, schema).map_err(told)?;
         let value: Value = serde_json::from_str(&event.text()).map_err(|error| error.to_string())?;
-        schema.validate(&value).map_err(|errors| {
-            let errors: Vec<String> = errors
-                .iter()
-                .map(|error| match error.pointer.as_str() {
-                    "" => error.message.clone(),
-                    pointer => format!("{pointer}: {}", error.message),
-                })
-                .collect();
-            errors.join("; ")
-        })?;
+        schema.validate(&value).map_err(told)?;
         if stream.is_none() {
             return Err("/meta/stream: missing: set it to the event's stream".to_owned());
         }
@@ -216,6 +207,18 @@ impl Rules {
             None => Ok(()),
         }
     }
+}
+
+/// The errors of an event, on one line.
+fn told(errors: Vec<AjvError>) -> String {
+    let errors: Vec<String> = errors
+        .into_iter()
+        .map(|error| match error.pointer.as_str() {
+            "" => error.message,
+            pointer => format!("{pointer}: {}", error.message),
+        })
+        .collect();
+    errors.join("; ")
 }
 
 /// Why a text is no event.
@@ -241,7 +244,7 @@ fn fits_stream(schema: &Schema, uri: &SchemaUri, config: &Stream) -> Result<(), 
 }
 
 /// Adds what intake adds before it validates.
-fn fill(event: &mut Document<'_>, schema: &Schema) {
+fn fill(event: &mut Document<'_>, schema: &Schema) -> Result<(), Vec<AjvError>> {
     let legacy = schema
         .title()
         .is_some_and(|title| title.starts_with("analytics/legacy"));
@@ -255,7 +258,7 @@ fn fill(event: &mut Document<'_>, schema: &Schema) {
             event.add(path, || value);
         }
     }
-    schema.fill_defaults(event);
+    schema.fill_defaults(event)
 }
 
 #[cfg(test)]

@@ -69,8 +69,9 @@ fn measure(title: &str, pairs: impl Iterator<Item = (String, Pair)>) -> Result<(
         let compile = cpu()? - started;
         let mut document = Document::parse(event.to_string())?;
         let started = cpu()?;
-        schema.fill_defaults(&mut document);
-        let verdict = schema.validate(&event);
+        let verdict = schema
+            .fill_defaults(&mut document)
+            .and_then(|()| schema.validate(&event));
         let validate = cpu()? - started;
         let said = match &verdict {
             Ok(()) => "valid".to_owned(),

@@ -229,7 +229,8 @@ fn decide_one<P: Platform>(common: &Common<'_, P>, targets: &[Target], event: Ev
 fn with_defaults(raw: &str, said: &Said<'_>, schema: &Schema) -> String {
     match read(raw, said) {
         Ok(mut document) => {
-            schema.fill_defaults(&mut document);
+            // Where that was too much, the event is refused for it; what was filled in is there.
+            let _partly = schema.fill_defaults(&mut document);
             document.into_string()
         }
         Err(_) => raw.to_owned(),
@@ -255,7 +256,7 @@ fn judge<P: Platform>(
     {
         enrollments::hoist(schema, common.said, &mut event)?;
     }
-    schema.fill_defaults(&mut event);
+    schema.fill_defaults(&mut event).map_err(Failure::Invalid)?;
     if event.is_overfull() {
         return Err(Failure::client(
             "too_many_defaults",

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value};
 
 use crate::SchemaError;
-use crate::keywords::{MAPS, SCHEMAS};
+use crate::keywords::{MAPS, SCHEMAS, escaped};
+use crate::metered::HASHED_BYTES_A_STEP;
 
 /// Most subschemas that are checked against one value: through `allOf` and the like, and through `$ref`s, where a few lines of
 /// schema can stand for billions.
@@ -109,7 +110,7 @@ impl<'s> Count<'s> {
             for (name, below) in subschemas(keyword, value) {
                 if !name.is_empty() {
                     pointer.push('/');
-                    pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                    pointer.push_str(&escaped(&name));
                 }
                 self.every_place(below, pointer)?;
                 pointer.truncate(of_keyword);
@@ -166,11 +167,15 @@ fn backtracks(pattern: &str) -> bool {
             .any(|pair| matches!(pair, [b'\\', b'1'..=b'9' | b'k']))
 }
 
-/// How many values a value is made of.
-fn values(value: &Value) -> usize {
-    let within: usize = match value {
+/// How many values a value is made of; long texts and names count for more than one.
+pub(crate) fn values(value: &Value) -> usize {
+    let within = match value {
         Value::Array(items) => items.iter().map(values).sum(),
-        Value::Object(members) => members.values().map(values).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| name.len() / HASHED_BYTES_A_STEP + values(member))
+            .sum(),
+        Value::String(text) => text.len() / HASHED_BYTES_A_STEP,
         _ => 0,
     };
     1 + within

@@ -12,7 +12,8 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use crate::SchemaError;
-use crate::metered::Metered;
+use crate::breadth::values;
+use crate::metered::{Allowance, Metered, is_spent, take};
 
 /// One of the nodes: a schema that says where defaults go.
 type At = usize;
@@ -23,6 +24,12 @@ const MOST: Limit = Limit {
     added: 10_000,
     depth: 64,
 };
+
+/// Deepest way into an event and through schemas for the same value. An event nests 64 levels deep, and each of them costs stack.
+const MAX_DEPTH: usize = 1_000;
+
+/// Names of a schema that a name is compared with in a step.
+const NAMES_A_STEP: usize = 16;
 
 /// Where a schema has defaults: only the schemas that hold one, or lead to one.
 #[derive(Debug, Default)]
@@ -70,20 +77,28 @@ struct Limit {
 }
 
 impl Defaults {
-    /// Adds what is missing.
-    pub(crate) fn fill(&self, event: &mut Document<'_>) {
+    /// Adds what is missing, in the steps that are left. Whether it is all there.
+    pub(crate) fn fill(&self, event: &mut Document<'_>) -> bool {
+        let mut limit = Limit {
+            added: usize::MAX,
+            depth: MAX_DEPTH,
+        };
         if !self.nodes.is_empty() {
             let root = event.root().position();
-            let mut limit = Limit {
-                added: usize::MAX,
-                depth: usize::MAX,
-            };
             self.fill_at(0, event, root, &mut limit);
         }
+        limit.depth > 0 && !is_spent()
     }
 
-    /// The first place whose default has defaults without end.
-    fn endless(&self) -> Option<SchemaError> {
+    /// The first place whose default has defaults without end, or more than can be filled in with these steps.
+    fn endless(&self, allowance: Allowance) -> Option<SchemaError> {
+        allowance.begin();
+        let endless = self.find_endless();
+        Allowance::ENDLESS.begin();
+        endless
+    }
+
+    fn find_endless(&self) -> Option<SchemaError> {
         let mut defaults = self.nodes.iter().flat_map(|node| {
             let members = node.members.iter().map(|member| (&member.default, member.below));
             let items = node.tuple.iter().map(|(default, below)| (default, *below));
@@ -98,17 +113,23 @@ impl Defaults {
             let mut limit = MOST;
             let below = below?;
             self.fill_at(below, &mut document, at, &mut limit);
-            (limit.added == 0 || limit.depth == 0).then(|| SchemaError {
+            let message = if limit.added == 0 || limit.depth == 0 {
+                "a default has a place for itself, so that it would be filled in without end"
+            } else if is_spent() {
+                "defaults take too many steps to fill in: use fewer branches and $refs"
+            } else {
+                return None;
+            };
+            Some(SchemaError {
                 pointer: node.pointer.clone(),
-                message: "a default has a place for itself, so that it would be filled in without end"
-                    .to_owned(),
+                message: message.to_owned(),
             })
         })
     }
 
     fn fill_at(&self, node: At, event: &mut Document<'_>, at: Position, limit: &mut Limit) {
         let Some(node) = self.nodes.get(node) else { return };
-        if limit.added == 0 || limit.depth == 0 {
+        if limit.added == 0 || limit.depth == 0 || event.is_overfull() || !take(1) {
             return;
         }
         limit.depth -= 1;
@@ -126,7 +147,8 @@ impl Defaults {
             otherwise,
         }) = &node.branches
         {
-            let holds = condition.is_valid(&event.at(at).to_value());
+            let value = event.at(at).to_value();
+            let holds = take(values(&value)) && condition.is_valid(&value);
             if let Some(branch) = if holds { then } else { otherwise } {
                 self.fill_at(*branch, event, at, limit);
             }
@@ -136,6 +158,10 @@ impl Defaults {
     }
 
     fn fill_object(&self, node: &Node, event: &mut Document<'_>, at: Position, limit: &mut Limit) {
+        // The members are put into the order of their names at most, and looked up.
+        if !take(event.at(at).len() + node.members.len() + node.dependencies.len()) {
+            return;
+        }
         for Member { name, default, .. } in &node.members {
             if let Some(default) = default
                 && event.at(at).member(name).is_none()
@@ -156,6 +182,9 @@ impl Defaults {
         };
         if let Some(below) = node.additional {
             for member in &members {
+                if !take(1 + node.members.len() / NAMES_A_STEP) {
+                    return;
+                }
                 let name = event.at(*member).name();
                 let is_declared = node.members.iter().any(|declared| declared.name == name);
                 let name = Value::String(name.into_owned());
@@ -164,17 +193,21 @@ impl Defaults {
                 }
             }
         }
-        for Member { name, below, .. } in &node.members {
-            if let Some(below) = below
-                && let Some(member) = event.at(at).member(name)
-            {
-                let member = member.position();
-                self.fill_at(*below, event, member, limit);
-            }
+        // All are looked up before one of them is.
+        let declared: Vec<(At, Position)> = node
+            .members
+            .iter()
+            .filter_map(|Member { name, below, .. }| Some(((*below)?, event.at(at).member(name)?.position())))
+            .collect();
+        for (below, member) in declared {
+            self.fill_at(below, event, member, limit);
         }
         for (pattern, below) in &node.patterns {
             let Some(below) = below else { continue };
             for member in &members {
+                if !take(1) {
+                    return;
+                }
                 if pattern.is_valid(&Value::String(event.at(*member).name().into_owned())) {
                     self.fill_at(*below, event, *member, limit);
                 }
@@ -183,12 +216,14 @@ impl Defaults {
     }
 
     fn fill_array(&self, node: &Node, event: &mut Document<'_>, at: Position, limit: &mut Limit) {
+        if !take(event.at(at).len() + node.tuple.len()) {
+            return;
+        }
         for (place, (default, _)) in node.tuple.iter().enumerate() {
             let Some(default) = default else { continue };
-            while event.at(at).len() <= place {
+            for missing in event.at(at).len()..=place {
                 // What JavaScript leaves out before it is null.
-                let is_next = event.at(at).len() == place;
-                event.push_to(at, if is_next { default } else { "null" });
+                event.push_to(at, if missing == place { default } else { "null" });
                 limit.added = limit.added.saturating_sub(1);
             }
         }

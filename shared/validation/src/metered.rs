@@ -21,7 +21,7 @@ pub(crate) use same::{duplicates, same};
 const MATCHED_BYTES_A_STEP: usize = 4;
 
 /// Bytes of a text that are hashed or compared in a step.
-const HASHED_BYTES_A_STEP: usize = 32;
+pub(crate) const HASHED_BYTES_A_STEP: usize = 32;
 
 /// Texts with fewer bytes are matched soon, however often a pattern goes back in them.
 const SHORT: usize = 10;
@@ -72,7 +72,7 @@ thread_local! {
 }
 
 /// Takes steps; whether there were any left.
-fn take(steps: usize) -> bool {
+pub(crate) fn take(steps: usize) -> bool {
     let left = STEPS.get();
     STEPS.set(left.saturating_sub(steps));
     #[cfg(test)]

@@ -4,6 +4,7 @@ use eventstar_event::Document;
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
 
+use crate::ajv::AjvError;
 use crate::breadth::Breadth;
 use crate::clean::clean;
 use crate::defaults::Defaults;
@@ -92,7 +93,8 @@ impl Schema {
         let compile = |schema: &Value| build(schema, false).or_else(|_| build(schema, true));
         let validator = compile(&schema).map_err(|e| error(e.instance_path().as_str(), e.to_string()))?;
         let is_old = draft == Draft::Draft7;
-        let defaults = Defaults::read(&schema, is_old, &|part| compile(part).ok())?;
+        let allowance = judge::allowance(breadth, 1);
+        let defaults = Defaults::read(&schema, is_old, allowance, &|part| compile(part).ok())?;
         Ok(Self {
             defaults,
             breadth,
@@ -131,10 +133,18 @@ impl Schema {
     }
 
     /// Adds the schema's defaults for missing members.
-    pub fn fill_defaults(&self, event: &mut Document<'_>) {
+    ///
+    /// # Errors
+    /// The single error `too_much` where that takes too many steps: then some defaults are missing.
+    pub fn fill_defaults(&self, event: &mut Document<'_>) -> Result<(), Vec<AjvError>> {
         self.allowance(1).begin();
-        self.defaults.fill(event);
+        let is_filled = self.defaults.fill(event);
         Allowance::ENDLESS.begin();
+        if is_filled {
+            return Ok(());
+        }
+        let does = "takes too many steps to fill in its schema's defaults";
+        Err(vec![AjvError::too_much(does)])
     }
 }
 

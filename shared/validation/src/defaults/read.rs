@@ -9,20 +9,22 @@ use serde_json::{Map, Value, json};
 use super::{At, Branches, Defaults, Member, Node};
 use crate::SchemaError;
 use crate::keywords::{below, escaped};
-use crate::metered::Metered;
+use crate::metered::{Allowance, Metered};
 use crate::path::fragment;
 
 /// Compiles a schema, or a part of one.
 pub(crate) type Compile<'c> = &'c dyn Fn(&Value) -> Option<Validator<Metered>>;
 
 impl Defaults {
-    /// Collects the defaults of a schema. Where `ref_is_alone`, keywords beside a `$ref` do not count.
+    /// Collects the defaults of a schema. Where `ref_is_alone`, keywords beside a `$ref` do not count. Filling in those
+    /// that are within defaults takes no more than `allowance`.
     ///
     /// # Errors
     /// [`SchemaError`] where defaults go on without end.
     pub(crate) fn read(
         schema: &Value,
         ref_is_alone: bool,
+        allowance: Allowance,
         compile: Compile<'_>,
     ) -> Result<Self, SchemaError> {
         if !holds_default(schema) {
@@ -38,7 +40,7 @@ impl Defaults {
         reader.node("", schema, &mut Vec::new());
         let mut defaults = Self { nodes: reader.nodes };
         defaults.keep_useful();
-        defaults.endless().map_or(Ok(defaults), Err)
+        defaults.endless(allowance).map_or(Ok(defaults), Err)
     }
 
     /// Takes out the ways that lead to no default.

@@ -7,7 +7,8 @@ fn filled(schema: &Value, sent: &str) -> String {
     let mut event = Document::parse(sent).unwrap();
     Schema::compile(&schema.to_string())
         .unwrap()
-        .fill_defaults(&mut event);
+        .fill_defaults(&mut event)
+        .unwrap();
     assert_eq!(event.root().to_value().to_string(), event.text());
     event.into_string()
 }
@@ -160,11 +161,12 @@ fn defaults_without_end_are_refused_with_their_place() {
 fn two_schemas_fill_the_items_of_a_long_list() {
     let items = |name: &str| json!({"properties": {"l": {"items": {"properties": {name: {"default": 1}}}}}});
     let schema = json!({"allOf": [items("a"), items("b")]});
-    let sent = format!(r#"{{"l":[{}]}}"#, vec!["{}"; 200_000].join(","));
-    let expected = format!(r#"{{"l":[{}]}}"#, vec![r#"{"a":1,"b":1}"#; 200_000].join(","));
+    let sent = format!(r#"{{"l":[{}]}}"#, vec!["{}"; 90_000].join(","));
+    let expected = format!(r#"{{"l":[{}]}}"#, vec![r#"{"a":1,"b":1}"#; 90_000].join(","));
     let mut event = Document::parse(sent).unwrap();
     Schema::compile(&schema.to_string())
         .unwrap()
-        .fill_defaults(&mut event);
+        .fill_defaults(&mut event)
+        .unwrap();
     assert!(event.into_string() == expected);
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{BACKTRACK_LIMIT, Schema};
 use crate::ajv::{AjvError, Errors, MAX_ERRORS, translate};
+use crate::breadth::Breadth;
 use crate::metered::{Allowance, is_spent};
 use crate::order::order;
 
@@ -52,17 +53,7 @@ impl Schema {
     }
 
     pub(super) fn allowance(&self, errors: usize) -> Allowance {
-        let found = FOUND_FOR_ONE * errors.max(1);
-        Allowance {
-            steps: MAX_STEPS,
-            error: MAX_STEPS / found + self.breadth.names + COPY_STEPS * self.breadth.copied,
-            patterns: self.breadth.patterns,
-            backtracking: if self.breadth.backtracks {
-                BACKTRACK_LIMIT / BACKTRACKS_A_STEP
-            } else {
-                0
-            },
-        }
+        allowance(self.breadth, errors)
     }
 
     /// What is wrong with an event that is not valid.
@@ -88,5 +79,20 @@ impl Schema {
             .iter_mut()
             .for_each(|error| self.patterns.restore(error));
         errors.all
+    }
+}
+
+/// The steps for an event and a schema of some breadth, where so many errors are wanted.
+pub(super) fn allowance(breadth: Breadth, errors: usize) -> Allowance {
+    let found = FOUND_FOR_ONE * errors.max(1);
+    Allowance {
+        steps: MAX_STEPS,
+        error: MAX_STEPS / found + breadth.names + COPY_STEPS * breadth.copied,
+        patterns: breadth.patterns,
+        backtracking: if breadth.backtracks {
+            BACKTRACK_LIMIT / BACKTRACKS_A_STEP
+        } else {
+            0
+        },
     }
 }

@@ -228,6 +228,88 @@ fn large_events_of_usual_schemas_take_a_few_steps_a_value() {
     assert!(schema.validate(&pair.event).is_ok());
 }
 
+/// Two ways into each `x`, so that one within `n` others is come to by 2^n ways.
+fn doubled_defaults() -> Value {
+    let x = json!({"properties": {"x": {"$ref": "#"}, "d": {"default": 1}}});
+    json!({"allOf": [x, x]})
+}
+
+fn nested(levels: usize) -> Value {
+    (0..levels).fold(json!({}), |within, _| json!({"x": within}))
+}
+
+#[test]
+fn filling_in_defaults_ends_soon_after_its_last_step() {
+    let filled = json!({"properties": {"d": {"default": 1}}});
+    let conditions = vec![json!({"if": {"required": ["x"]}, "then": filled, "else": filled}); 40];
+    let patterns: serde_json::Map<String, Value> = (0..300)
+        .map(|n| (format!("^(m|n).*{n}$"), filled.clone()))
+        .collect();
+    let names: serde_json::Map<String, Value> = (0..3000)
+        .map(|n| (format!("n{n}"), json!({"default": 1})))
+        .collect();
+    for (schema, event) in [
+        (doubled_defaults(), nested(60)),
+        (
+            json!({"properties": {"v": {"allOf": conditions}}}),
+            json!({"v": value("zeros")}),
+        ),
+        (
+            json!({"properties": {"v": {"patternProperties": patterns}}}),
+            json!({"v": value("members")}),
+        ),
+        (
+            json!({"properties": {"v": {"additionalProperties": filled, "patternProperties": patterns}}}),
+            json!({"v": value("members")}),
+        ),
+        (
+            json!({"properties": {"v": {"items": {"properties": names}}}}),
+            json!({"v": value("objects")}),
+        ),
+    ] {
+        let compiled = compiled(&schema);
+        let mut document = Document::parse(event.to_string()).unwrap();
+        overrun();
+        let refused = compiled.fill_defaults(&mut document);
+        let overrun = overrun();
+        let name: String = schema.to_string().chars().take(80).collect();
+        assert!(overrun < 100_000, "{name}: {overrun} steps too many");
+        if !document.is_overfull() {
+            let errors = refused.unwrap_err();
+            assert_eq!(errors[0].keyword, "too_much", "{name}");
+            assert!(errors[0].message.contains("fill in"), "{}", errors[0].message);
+        }
+    }
+    let usual = compiled(&doubled_defaults());
+    let mut document = Document::parse(nested(3).to_string()).unwrap();
+    usual.fill_defaults(&mut document).unwrap();
+    assert_eq!(document.text().matches("\"d\":1").count(), 4);
+}
+
+#[test]
+fn a_schema_whose_defaults_take_too_many_steps_themselves_is_none() {
+    let x = json!({"properties": {"x": {"$ref": "#/definitions/a"}, "d": {"default": 1}}});
+    let mut schema = json!({
+        "definitions": {"a": {"allOf": [x, x]}},
+        "properties": {"n": {"default": nested(19), "$ref": "#/definitions/a"}},
+    });
+    let error = Schema::compile(&schema.to_string()).unwrap_err();
+    assert!(error.message.contains("too many steps"), "{error}");
+    schema["properties"]["n"]["default"] = nested(3);
+    assert!(Schema::compile(&schema.to_string()).is_ok());
+}
+
+#[test]
+fn lists_are_filled_until_the_event_is_overfull() {
+    let element = json!({"default": "x".repeat(100_000)});
+    let schema = compiled(&json!({"properties": {"v": {"items": {"items": [{}, {}, element]}}}}));
+    let mut document = Document::parse(json!({"v": vec![json!([]); 20]}).to_string()).unwrap();
+    schema.fill_defaults(&mut document).unwrap();
+    assert!(document.is_overfull());
+    let texts = document.text().matches("[null,null,\"xx").count();
+    assert_eq!(texts, 10);
+}
+
 /// The search that found the others; `cargo xtask bench validation` goes on with it.
 #[test]
 fn whatever_pair_is_judged_ends_soon_after_its_last_step() {
