@@ -249,7 +249,7 @@ fn is_uri_reference(uri: &str) -> bool {
 }
 
 /// The longest beginning of `text` of at most `bytes` bytes.
-fn cut(text: &str, bytes: usize) -> &str {
+pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len()))
         .rev()
         .find(|end| text.is_char_boundary(*end));

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use eventstar_event::document::Kind;
 use eventstar_event::json::quote;
-use eventstar_event::{Document, JsonError, SchemaUri, StreamName};
+use eventstar_event::{Document, JsonError, MAX_EVENT_BYTES, SchemaUri, StreamName};
 use eventstar_http_api::{
     Principal, Request, Response, decode_segment, empty, error, large_json, preferred, retry_after, text,
     unavailable,
@@ -256,14 +256,16 @@ fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outco
     let failure = outcome.failure.as_ref()?;
     let event = small(raw, max_event_bytes(platform));
     let named = event.as_ref().and_then(schema_of);
-    let (name, version) = named.map_or(("unknown".to_owned(), None), |(name, version)| (name, version));
+    let (name, version) = named.map_or(("unknown".to_owned(), None), |(name, version)| {
+        (shorten(&name).into_owned(), version)
+    });
     let revision = match &version {
         Some(version) => match version
             .strip_suffix(".0.0")
             .and_then(|major| major.parse::<u32>().ok())
         {
             Some(major) => Value::from(major),
-            None => Value::from(version.as_str()),
+            None => Value::from(shorten(version).as_ref()),
         },
         None => Value::from(-1),
     };
@@ -271,7 +273,7 @@ fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outco
         .as_ref()
         .and_then(|event| event.get_str(&["meta", "id"]))
         .unwrap_or(Cow::Borrowed("unknown"));
-    let about = format!("<Event {id} of schema ({name}, {revision})>");
+    let about = format!("<Event {} of schema ({name}, {revision})>", shorten(&id));
     let message = match failure {
         Failure::Invalid(errors) => {
             let path = errors
@@ -292,7 +294,10 @@ fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outco
                 .as_ref()
                 .and_then(|stream| stream.schema_title.clone())
                 .unwrap_or_default();
-            format!("Events of schema {name} are not allowed in topic {topic}. Expected schema {expected}")
+            format!(
+                "Events of schema {name} are not allowed in topic {}. Expected schema {expected}",
+                shorten(&topic)
+            )
         }
         Failure::Client {
             code: "unknown_schema",
@@ -314,7 +319,8 @@ fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outco
         "uuid": id,
         "recvFrom": host,
         "timestamp": platform.now() / 1000,
-        "event": {"rawEvent": raw, "message": message, "code": "validation", "schema": name, "revision": revision},
+        // What is too large to be read is too large to be repeated.
+        "event": {"rawEvent": errors::cut(raw, MAX_EVENT_BYTES), "message": message, "code": "validation", "schema": name, "revision": revision},
     }))
 }
 

@@ -12,7 +12,7 @@ use eventstar_stream_config::Stream;
 
 use crate::Isolate;
 use crate::answer::Failure;
-use crate::limits::{MAX_NAME_SHOWN, MAX_SCHEMAS};
+use crate::limits::{MAX_NAME_SHOWN, MAX_SCHEMAS, MAX_TARGETS};
 
 /// What was found.
 pub(crate) struct Gathered {
@@ -71,7 +71,7 @@ impl Targets {
     /// The place of the target that an event names.
     ///
     /// # Errors
-    /// [`Failure`] when the event names no schema.
+    /// [`Failure`] when the event names no schema, or one more than a request may name.
     pub(crate) fn place(&mut self, event: &Document<'_>) -> Result<usize, Failure> {
         let uri = match event.get(&["$schema"]) {
             None => return Err(missing("$schema")),
@@ -103,14 +103,23 @@ impl Targets {
         }
         self.key.clear();
         self.key.extend(parts());
-        let place = self.known().unwrap_or_else(|| {
-            self.named.push(Named {
-                uri: schema_uri(uri),
-                stream: stream.map(str::to_owned),
-            });
-            self.remember();
-            self.named.len() - 1
-        });
+        let place = match self.known() {
+            Some(known) => known,
+            None if self.named.len() >= MAX_TARGETS => {
+                let message = format!(
+                    "the request names more than {MAX_TARGETS} different streams and schemas: split it"
+                );
+                return Err(Failure::client("too_many_streams", message));
+            }
+            None => {
+                self.named.push(Named {
+                    uri: schema_uri(uri),
+                    stream: stream.map(str::to_owned),
+                });
+                self.remember();
+                self.named.len() - 1
+            }
+        };
         self.last = Some(place);
         Ok(place)
     }

@@ -30,9 +30,13 @@ pub(crate) const MAX_SCHEMAS: usize = 100;
 /// thousand events with a hundred each would make an answer of 300 MB.
 pub(crate) const MAX_REQUEST_ERRORS: usize = 2000;
 
-/// Most different logs one request appends to. Each takes a subrequest, of which Workers' free plan allows 50 a request;
-/// schemas, stream config, queue, error events and metrics take at most ten.
+/// Most different logs one request appends to. Each takes a subrequest, and another one for each megabyte, ten at most; Workers' free
+/// plan allows 50 a request, and schemas, stream config, queue, error events and metrics take at most ten.
 pub(crate) const MAX_APPENDS: usize = 30;
+
+/// Most different streams with their schemas in one request: each takes some 4 kB until the answer, for its names, its settings and
+/// what is appended or sent for it.
+pub(crate) const MAX_TARGETS: usize = 1_000;
 
 /// Most Kafka topics one request produces to before it is answered (`accept: kafka`): a subrequest each, and a while.
 pub(crate) const MAX_PRODUCES: usize = 5;

@@ -11,6 +11,10 @@ use crate::dead::{self, Letter};
 /// Appends under way at the same time: Workers allow six connections that wait for headers.
 const APPENDS_AT_ONCE: usize = 6;
 
+/// Largest append, in bytes of its events, where it has more than one: a chunk of the stream log. What is appended is copied, and a
+/// request's events may have ten times as much.
+const MAX_APPEND_BYTES: usize = 1_000_000;
+
 /// Events of one log, in order.
 #[derive(Debug, Clone, Copy)]
 pub struct Batch<'e> {
@@ -38,7 +42,8 @@ pub trait EventSink {
     async fn write(&self, batches: &[Batch<'_>]) -> Vec<Vec<Written>>;
 }
 
-/// The stream log as a sink: all events of a batch, or none; delivery ids make a second time harmless.
+/// The stream log as a sink: all events of an append, or none, and none after one that failed; delivery ids make a second time
+/// harmless.
 #[derive(Debug)]
 pub struct LogSink<'p, P>(pub &'p P);
 
@@ -49,18 +54,34 @@ impl<P: Platform> EventSink for LogSink<'_, P> {
         while !rest.is_empty() {
             let (some, later) = rest.split_at(at_once(rest));
             let appends = some.iter().map(async |batch| {
-                let appended = self
-                    .0
-                    .stream_log()
-                    .append_with(batch.log, batch.events, batch.retention)
-                    .await;
-                vec![appended.map(|_| ()); batch.events.len()]
+                let mut rest = batch.events;
+                while !rest.is_empty() {
+                    let (some, later) = rest.split_at(one_append(rest));
+                    let log = self.0.stream_log();
+                    if let Err(error) = log.append_with(batch.log, some, batch.retention).await {
+                        let mut written = vec![Ok(()); batch.events.len() - rest.len()];
+                        written.resize(batch.events.len(), Err(error));
+                        return written;
+                    }
+                    rest = later;
+                }
+                vec![Ok(()); batch.events.len()]
             });
             written.extend(join_all(appends).await);
             rest = later;
         }
         written
     }
+}
+
+/// How many of the first events are appended together: at least one.
+fn one_append(events: &[Envelope]) -> usize {
+    let mut bytes = 0;
+    let more = events.iter().take_while(|event| {
+        bytes += event.event.len();
+        bytes <= MAX_APPEND_BYTES
+    });
+    more.count().max(1)
 }
 
 /// How many of the first batches may be appended at the same time: those of one log keep their order.
