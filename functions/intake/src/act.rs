@@ -1,5 +1,6 @@
 //! Makes accepted events durable.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -58,16 +59,16 @@ impl Group {
     }
 
     /// Gives the outcomes their events, and what became of each.
-    fn end(self, outcomes: &mut [Outcome], written: impl IntoIterator<Item = Written>) {
+    fn end(self, outcomes: &mut [Outcome<'_>], written: impl IntoIterator<Item = Written>) {
         for ((place, event), written) in self.places.into_iter().zip(self.events).zip(written) {
             end(outcomes, place, event, &written);
         }
     }
 }
 
-fn end(outcomes: &mut [Outcome], place: usize, event: Envelope, written: &Written) {
+fn end(outcomes: &mut [Outcome<'_>], place: usize, event: Envelope, written: &Written) {
     if let Some(outcome) = outcomes.get_mut(place) {
-        outcome.event = event.event;
+        outcome.event = event.event.into();
         outcome.failure = written.as_ref().err().map(sink_failure);
     }
 }
@@ -76,7 +77,11 @@ fn end(outcomes: &mut [Outcome], place: usize, event: Envelope, written: &Writte
 /// append a log, one send for all that is queued. What belongs to more than [`MAX_APPENDS`] logs, or [`MAX_PRODUCES`] topics
 /// of Kafka, is queued as well: durable too, and one request to the platform. A dry run stores nothing, and its outcomes are
 /// what would be.
-pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_run: bool) -> Vec<Outcome> {
+pub(crate) async fn act<'a, P: Platform>(
+    platform: &P,
+    decided: Vec<Decided<'a>>,
+    dry_run: bool,
+) -> Vec<Outcome<'a>> {
     let mut outcomes = Vec::with_capacity(decided.len());
     let mut groups: BTreeMap<(LogName, Accept, Sinks), Group> = BTreeMap::new();
     for (place, decided) in decided.into_iter().enumerate() {
@@ -93,7 +98,7 @@ pub(crate) async fn act<P: Platform>(platform: &P, decided: Vec<Decided>, dry_ru
                 group.push(place, envelope);
                 // The event follows when its group is done with.
                 outcomes.push(Outcome {
-                    event: String::new(),
+                    event: Cow::default(),
                     failure: None,
                     stream: Some(Rc::clone(&stream)),
                 });
@@ -133,7 +138,7 @@ async fn write_now<P: Platform>(
     sink: Sink,
     groups: Vec<Group>,
     queued: &mut Vec<Group>,
-    outcomes: &mut [Outcome],
+    outcomes: &mut [Outcome<'_>],
 ) {
     if groups.is_empty() {
         return;
@@ -161,7 +166,7 @@ async fn write_now<P: Platform>(
 }
 
 /// Sends all groups to the queue; events that fit no queue message go to their sinks at once.
-async fn send<P: Platform>(platform: &P, groups: Vec<Group>, outcomes: &mut [Outcome]) {
+async fn send<P: Platform>(platform: &P, groups: Vec<Group>, outcomes: &mut [Outcome<'_>]) {
     let mut messages = Vec::new();
     let mut sent = Vec::new();
     let mut large = Vec::new();

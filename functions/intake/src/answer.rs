@@ -1,5 +1,6 @@
 //! What became of the events, and the answer that tells it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -135,19 +136,19 @@ impl Failure {
 
 /// What became of one event.
 #[derive(Debug)]
-pub(crate) struct Outcome {
+pub(crate) struct Outcome<'a> {
     /// The event's text, as an answer repeats it.
-    pub(crate) event: String,
+    pub(crate) event: Cow<'a, str>,
     /// `None` when it was accepted.
     pub(crate) failure: Option<Failure>,
     /// Its stream, where that is configured.
     pub(crate) stream: Option<Rc<Stream>>,
 }
 
-impl Outcome {
-    pub(crate) fn failed(event: String, failure: Failure) -> Self {
+impl<'a> Outcome<'a> {
+    pub(crate) fn failed(event: impl Into<Cow<'a, str>>, failure: Failure) -> Self {
         Self {
-            event,
+            event: event.into(),
             failure: Some(failure),
             stream: None,
         }
@@ -197,7 +198,7 @@ struct Failures<'a> {
 
 /// The answer (`routes/events.js:66-144`), with 4xx where the fault is the client's and 503 where it is ours; with a result
 /// for each event when the client prefers that.
-pub(crate) fn answer<P: Platform>(platform: &P, outcomes: &[Outcome], representation: bool) -> Response {
+pub(crate) fn answer<P: Platform>(platform: &P, outcomes: &[Outcome<'_>], representation: bool) -> Response {
     log_failures(platform, outcomes);
     let failures: Vec<&Failure> = outcomes
         .iter()
@@ -225,7 +226,7 @@ pub(crate) fn answer<P: Platform>(platform: &P, outcomes: &[Outcome], representa
 }
 
 /// EventGate's body.
-fn failures_by_kind(status: StatusCode, outcomes: &[Outcome]) -> Response {
+fn failures_by_kind(status: StatusCode, outcomes: &[Outcome<'_>]) -> Response {
     let entries = |wanted: bool| -> Vec<Entry<'_>> {
         let all = outcomes.iter().filter_map(|outcome| {
             outcome.failure.as_ref().map(|failure| Entry {
@@ -277,7 +278,7 @@ fn status_of(failures: &[&Failure]) -> StatusCode {
 }
 
 /// One record for each stream and kind of failure, without event values.
-pub(crate) fn log_failures<P: Platform>(platform: &P, outcomes: &[Outcome]) {
+pub(crate) fn log_failures<P: Platform>(platform: &P, outcomes: &[Outcome<'_>]) {
     let mut kinds: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for outcome in outcomes {
         let Some(failure) = &outcome.failure else {

@@ -40,11 +40,17 @@ pub(crate) fn beacon<P: Platform>(isolate: &Rc<Isolate>, platform: &P, request: 
 }
 
 async fn store<P: Platform>(isolate: &Rc<Isolate>, platform: &P, sender: &Sender<'_>, query: &str) {
-    let outcomes = match convert(isolate, platform, &sender.said, query).await {
-        Ok(event) => process(isolate, platform, sender, &[&event], false).await,
-        Err(outcome) => vec![*outcome],
+    let converted = convert(isolate, platform, &sender.said, query).await;
+    let outcomes = match &converted {
+        Ok(event) => process(isolate, platform, sender, &[event], false).await,
+        Err(_) => Vec::new(),
     };
-    log_failures(platform, &outcomes);
+    let refused = converted.as_ref().err();
+    let outcomes = match refused {
+        Some(outcome) => std::slice::from_ref(outcome.as_ref()),
+        None => outcomes.as_slice(),
+    };
+    log_failures(platform, outcomes);
     let refused = outcomes.iter().map(|outcome| Refused { raw: query, outcome });
     errors::report(isolate, platform, &sender.said, refused, false);
 }
@@ -55,7 +61,7 @@ async fn convert<P: Platform>(
     platform: &P,
     said: &Said<'_>,
     query: &str,
-) -> Result<String, Box<Outcome>> {
+) -> Result<String, Box<Outcome<'static>>> {
     let refuse = |event: &str, code, message: String| {
         Box::new(Outcome::failed(event.to_owned(), Failure::client(code, message)))
     };

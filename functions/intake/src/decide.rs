@@ -1,5 +1,6 @@
 //! Decides what becomes of each event. No I/O: everything it needs was gathered.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -19,7 +20,7 @@ use crate::answer::{Failure, Outcome};
 use crate::enrollments;
 use crate::gather::{Gathered, Targets, missing};
 use crate::ids::delivery_id;
-use crate::limits::{MAX_REQUEST_ERRORS, MAX_WAITING_BYTES};
+use crate::limits::{MAX_FILLED_BYTES, MAX_REQUEST_ERRORS, MAX_WAITING_BYTES};
 use crate::plan::PlanCache;
 use crate::said::Said;
 
@@ -58,7 +59,7 @@ pub(crate) struct Event<'a> {
 }
 
 /// What is to be done with an event.
-pub(crate) enum Decided {
+pub(crate) enum Decided<'a> {
     /// Append or send it.
     Accept {
         log: LogName,
@@ -66,7 +67,7 @@ pub(crate) enum Decided {
         stream: Rc<Stream>,
     },
     /// Nothing: the answer tells why.
-    Refuse(Outcome),
+    Refuse(Outcome<'a>),
 }
 
 /// Reads each event's text, and what schemas and streams they name.
@@ -142,6 +143,8 @@ struct Common<'c, P> {
     quoted: String,
     /// How many errors may still be told.
     errors: Cell<usize>,
+    /// Bytes of refused events that may still be repeated with their defaults.
+    filled_left: Cell<usize>,
 }
 
 impl<P> Common<'_, P> {
@@ -156,14 +159,14 @@ impl<P> Common<'_, P> {
 }
 
 /// Decides for each event, in order.
-pub(crate) fn decide<P: Platform>(
+pub(crate) fn decide<'a, P: Platform>(
     platform: &P,
     plans: &PlanCache,
     sender: &Sender<'_>,
     gathered: &Gathered,
     targets: &Targets,
-    received: Vec<Received<'_>>,
-) -> Vec<Decided> {
+    received: Vec<Received<'a>>,
+) -> Vec<Decided<'a>> {
     let rules = Rules {
         topic_prefix: platform.get("TOPIC_PREFIX"),
         event_service: platform.get("EVENT_SERVICE"),
@@ -179,24 +182,25 @@ pub(crate) fn decide<P: Platform>(
         now,
         quoted: quote(&to_iso(now)),
         errors: Cell::new(MAX_REQUEST_ERRORS),
+        filled_left: Cell::new(MAX_FILLED_BYTES),
     };
     received
         .into_iter()
         .map(|received| match received {
             // What is no JSON object is repeated as it came; it was accepted as JSON before.
-            Received::Refused { raw, failure } => Decided::Refuse(Outcome::failed(raw.to_owned(), failure)),
+            Received::Refused { raw, failure } => Decided::Refuse(Outcome::failed(raw, failure)),
             Received::Event(event) => decide_one(&common, &targets, event),
         })
         .collect()
 }
 
-fn decide_one<P: Platform>(common: &Common<'_, P>, targets: &[Target], event: Event<'_>) -> Decided {
+fn decide_one<'a, P: Platform>(common: &Common<'_, P>, targets: &[Target], event: Event<'a>) -> Decided<'a> {
     let Event {
         raw,
         document,
         target,
     } = event;
-    let refuse = |event, failure, stream| {
+    let refuse = |event: Cow<'a, str>, failure, stream| {
         Decided::Refuse(Outcome {
             stream,
             ..Outcome::failed(event, failure)
@@ -204,44 +208,49 @@ fn decide_one<P: Platform>(common: &Common<'_, P>, targets: &[Target], event: Ev
     };
     let document = match document.map_or_else(|| read(raw, common.said), Ok) {
         Ok(document) => document,
-        Err(failure) => return refuse(raw.to_owned(), failure, None),
+        Err(failure) => return refuse(raw.into(), failure, None),
     };
     let Some(target) = targets.get(target) else {
-        return refuse(document.into_string(), missing("$schema"), None);
+        return refuse(document.into_text(), missing("$schema"), None);
     };
     let admitted = match &target.verdict {
         Ok(admitted) => admitted,
         Err(failure) => {
-            return refuse(document.into_string(), failure.clone(), target.stream.clone());
+            return refuse(document.into_text(), failure.clone(), target.stream.clone());
         }
     };
     match judge(common, admitted, document) {
         Ok(decided) => decided,
         Err(failure) => refuse(
-            with_defaults(raw, common.said, &admitted.schema),
+            with_defaults(raw, common, &admitted.schema),
             failure,
             target.stream.clone(),
         ),
     }
 }
 
-/// The event an answer repeats: as sent, with the schema's defaults, as EventGate's is.
-fn with_defaults(raw: &str, said: &Said<'_>, schema: &Schema) -> String {
-    match read(raw, said) {
-        Ok(mut document) => {
-            // Where that was too much, the event is refused for it; what was filled in is there.
-            let _partly = schema.fill_defaults(&mut document);
-            document.into_string()
-        }
-        Err(_) => raw.to_owned(),
+/// The event an answer repeats: as sent, with the schema's defaults, as EventGate's is; without them once there was a lot.
+fn with_defaults<'a, P>(raw: &'a str, common: &Common<'_, P>, schema: &Schema) -> Cow<'a, str> {
+    let Ok(mut document) = read(raw, common.said) else {
+        return raw.into();
+    };
+    let left = common.filled_left.get();
+    if raw.len() <= left {
+        // Where that was too much, the event is refused for it; what was filled in is there.
+        let _partly = schema.fill_defaults(&mut document);
     }
+    let text = document.into_text();
+    if let Cow::Owned(text) = &text {
+        common.filled_left.set(left.saturating_sub(text.len()));
+    }
+    text
 }
 
 fn judge<P: Platform>(
     common: &Common<'_, P>,
     admitted: &Admitted,
     mut event: Document<'_>,
-) -> Result<Decided, Failure> {
+) -> Result<Decided<'static>, Failure> {
     let Admitted {
         schema,
         plan,

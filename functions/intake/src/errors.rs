@@ -53,11 +53,33 @@ impl Budget {
     }
 }
 
+/// How much of what was refused is repeated.
+pub(crate) struct Repeated {
+    left: usize,
+}
+
+impl Default for Repeated {
+    fn default() -> Self {
+        Self {
+            left: MAX_REPORTED_BYTES,
+        }
+    }
+}
+
+impl Repeated {
+    /// What is repeated of an event: all of at most `longest` bytes, until there was a lot of them, then its beginning.
+    pub(crate) fn beginning<'r>(&mut self, raw: &'r str, longest: usize) -> &'r str {
+        let kept = cut(raw, longest.min(self.left.max(MIN_REPORTED_BYTES)));
+        self.left = self.left.saturating_sub(kept.len());
+        kept
+    }
+}
+
 /// An event that was refused.
 pub(crate) struct Refused<'a> {
     /// As received.
     pub(crate) raw: &'a str,
-    pub(crate) outcome: &'a Outcome,
+    pub(crate) outcome: &'a Outcome<'a>,
 }
 
 /// What a refused event says of itself; texts that are not empty.
@@ -141,7 +163,7 @@ pub(crate) fn report<'a, P: Platform>(
     let now = platform.now();
     // JSON text grows at most to its double in quotes.
     let longest = max_event_bytes(platform).saturating_sub(ENVELOPE_BYTES) / 2;
-    let mut left = MAX_REPORTED_BYTES;
+    let mut repeated = Repeated::default();
     let mut events = Vec::new();
     let mut dropped = 0_usize;
     for (raw, outcome, failure) in refused {
@@ -150,9 +172,8 @@ pub(crate) fn report<'a, P: Platform>(
             continue;
         }
         if isolate.error_budget.take(outcome.label(), now, per_minute) {
-            let longest = longest.min(left.max(MIN_REPORTED_BYTES));
-            left = left.saturating_sub(raw.len());
-            events.push(error_event(&stream, raw, &errored, failure, said, now, longest));
+            let kept = repeated.beginning(raw, longest);
+            events.push(error_event(&stream, raw, kept, &errored, failure, said, now));
         } else {
             isolate.metrics.error_event_dropped(outcome.label());
             dropped += 1;
@@ -198,11 +219,11 @@ fn is_reported(failure: &Failure, told: bool) -> bool {
 fn error_event(
     stream: &str,
     raw: &str,
+    kept: &str,
     errored: &Errored,
     failure: &Failure,
     said: &Said<'_>,
     now: Millis,
-    longest: usize,
 ) -> String {
     let name = |name: &Option<String>| {
         let name = name.as_deref().unwrap_or("unknown");
@@ -210,7 +231,6 @@ fn error_event(
     };
     let uri = errored.uri.as_deref().filter(|uri| is_uri_reference(uri));
     let mut message = failure.message();
-    let kept = cut(raw, longest);
     if kept.len() < raw.len() {
         message.push_str(&format!(
             "; raw_event holds the first {} of {} bytes",
@@ -249,7 +269,7 @@ fn is_uri_reference(uri: &str) -> bool {
 }
 
 /// The longest beginning of `text` of at most `bytes` bytes.
-pub(crate) fn cut(text: &str, bytes: usize) -> &str {
+fn cut(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len()))
         .rev()
         .find(|end| text.is_char_boundary(*end));

@@ -21,11 +21,12 @@ use eventstar_stores::{Configs, IndexDocument, SchemaDocument, decode, keys, rea
 use eventstar_validation::errors_text;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::answer::{self, Failure, Outcome};
 use crate::decide::{Sender, check_size};
-use crate::errors::{self, Refused};
+use crate::errors::{self, Refused, Repeated};
 use crate::gather::shorten;
 use crate::limits::max_event_bytes;
 use crate::said::Said;
@@ -95,7 +96,7 @@ pub(crate) async fn produce<P: Platform>(
                 outcomes.push(None);
                 converted.push(event);
             }
-            Err(failure) => outcomes.push(Some(Outcome::failed((*raw).to_owned(), failure))),
+            Err(failure) => outcomes.push(Some(Outcome::failed(*raw, failure))),
         }
     }
     let texts: Vec<&str> = converted.iter().map(String::as_str).collect();
@@ -115,7 +116,12 @@ pub(crate) async fn produce<P: Platform>(
     respond(platform, request, &raws, &outcomes)
 }
 
-fn respond<P: Platform>(platform: &P, request: &Request, raws: &[&str], outcomes: &[Outcome]) -> Response {
+fn respond<P: Platform>(
+    platform: &P,
+    request: &Request,
+    raws: &[&str],
+    outcomes: &[Outcome<'_>],
+) -> Response {
     let failures: Vec<&Failure> = outcomes
         .iter()
         .filter_map(|outcome| outcome.failure.as_ref())
@@ -131,10 +137,22 @@ fn respond<P: Platform>(platform: &P, request: &Request, raws: &[&str], outcomes
             .get(HOST)
             .and_then(|host| host.to_str().ok())
             .unwrap_or_default();
-        let errors: Vec<Value> = raws
+        let mut repeated = Repeated::default();
+        let errors: Vec<EventError<'_>> = raws
             .iter()
             .zip(outcomes)
-            .filter_map(|(raw, outcome)| event_error(platform, host, raw, outcome))
+            .filter_map(|(raw, outcome)| {
+                let error = event_error(platform, host, raw, outcome)?;
+                // What is too large to be read is too large to be repeated.
+                let raw_event = repeated.beginning(raw, MAX_EVENT_BYTES);
+                Some(EventError {
+                    event: Errored {
+                        raw_event,
+                        ..error.event
+                    },
+                    ..error
+                })
+            })
             .collect();
         (
             large_json(status, &errors),
@@ -251,8 +269,37 @@ fn version_of(revision: &str) -> Option<String> {
     }
 }
 
-/// The EventError of a refused event (`event.py:255-310`); `rawEvent` is the event as received.
-fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outcome) -> Option<Value> {
+/// An EventError (`event.py:255-310`).
+#[derive(Serialize)]
+struct EventError<'a> {
+    schema: &'static str,
+    revision: u32,
+    wiki: &'static str,
+    uuid: String,
+    #[serde(rename = "recvFrom")]
+    recv_from: &'a str,
+    timestamp: u64,
+    event: Errored<'a>,
+}
+
+#[derive(Serialize)]
+struct Errored<'a> {
+    /// The event as received.
+    #[serde(rename = "rawEvent")]
+    raw_event: &'a str,
+    message: String,
+    code: &'static str,
+    schema: String,
+    revision: Value,
+}
+
+/// The EventError of a refused event.
+fn event_error<'a, P: Platform>(
+    platform: &P,
+    host: &'a str,
+    raw: &'a str,
+    outcome: &Outcome<'_>,
+) -> Option<EventError<'a>> {
     let failure = outcome.failure.as_ref()?;
     let event = small(raw, max_event_bytes(platform));
     let named = event.as_ref().and_then(schema_of);
@@ -312,16 +359,21 @@ fn event_error<P: Platform>(platform: &P, host: &str, raw: &str, outcome: &Outco
         .into_uuid()
         .simple()
         .to_string();
-    Some(serde_json::json!({
-        "schema": "EventError",
-        "revision": EVENT_ERROR_REVISION,
-        "wiki": "",
-        "uuid": id,
-        "recvFrom": host,
-        "timestamp": platform.now() / 1000,
-        // What is too large to be read is too large to be repeated.
-        "event": {"rawEvent": errors::cut(raw, MAX_EVENT_BYTES), "message": message, "code": "validation", "schema": name, "revision": revision},
-    }))
+    Some(EventError {
+        schema: "EventError",
+        revision: EVENT_ERROR_REVISION,
+        wiki: "",
+        uuid: id,
+        recv_from: host,
+        timestamp: platform.now() / 1000,
+        event: Errored {
+            raw_event: raw,
+            message,
+            code: "validation",
+            schema: name,
+            revision,
+        },
+    })
 }
 
 /// `GET /eventbus/v1/topics`.

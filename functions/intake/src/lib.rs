@@ -244,7 +244,7 @@ fn report<P: Platform>(
     platform: &P,
     sender: &Sender<'_>,
     events: &[&str],
-    outcomes: &[Outcome],
+    outcomes: &[Outcome<'_>],
     told: bool,
 ) {
     let refused = events
@@ -254,13 +254,13 @@ fn report<P: Platform>(
     errors::report(isolate, platform, &sender.said, refused, told);
 }
 
-async fn process<P: Platform>(
+async fn process<'a, P: Platform>(
     isolate: &Isolate,
     platform: &P,
     sender: &Sender<'_>,
-    events: &[&str],
+    events: &[&'a str],
     dry_run: bool,
-) -> Vec<Outcome> {
+) -> Vec<Outcome<'a>> {
     let (received, targets) = decide::receive(events, &sender.said, limits::max_event_bytes(platform));
     let gathered = gather::gather(isolate, platform, &targets).await;
     let decided = decide::decide(platform, &isolate.plans, sender, &gathered, &targets, received);

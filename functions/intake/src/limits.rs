@@ -17,6 +17,10 @@ pub(crate) const MAX_REQUEST_VALUES: usize = 500_000;
 /// 40 MB that a request may take: three of them and all else fit the 128 MB of an isolate.
 pub(crate) const MAX_WAITING_BYTES: usize = 4_000_000;
 
+/// Bytes of refused events that an answer repeats with what was filled in, which are copies: as many as the largest event has. The
+/// others are repeated as sent.
+pub(crate) const MAX_FILLED_BYTES: usize = MAX_EVENT_BYTES;
+
 /// Text of refused events, in bytes, that the error events of one request repeat whole: four of the largest events.
 pub(crate) const MAX_REPORTED_BYTES: usize = 4 * 1024 * 1024;
 

@@ -15,7 +15,7 @@ pub(crate) struct Metrics(Rc<Counters>);
 
 impl Metrics {
     /// Counts what became of events, and how often the schema cache `(had, lacked)` a schema.
-    pub(crate) fn events(&self, outcomes: &[Outcome], (hits, misses): (u64, u64)) {
+    pub(crate) fn events(&self, outcomes: &[Outcome<'_>], (hits, misses): (u64, u64)) {
         // Most requests have one stream and one outcome.
         let mut counts: Vec<(&str, &str, &str, u64)> = Vec::new();
         for outcome in outcomes {

@@ -37,9 +37,9 @@ struct EventResult<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    schema_uri: Option<String>,
+    schema_uri: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<String>,
+    stream: Option<&'a RawValue>,
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
@@ -56,7 +56,7 @@ struct EventError<'a> {
 }
 
 /// The answer with a result for each event.
-pub(crate) fn results(status: StatusCode, outcomes: &[Outcome]) -> Response {
+pub(crate) fn results(status: StatusCode, outcomes: &[Outcome<'_>]) -> Response {
     let results = outcomes.iter().map(result).collect();
     let mut response = large_json(status, &Results { results });
     response.headers_mut().insert(
@@ -66,10 +66,14 @@ pub(crate) fn results(status: StatusCode, outcomes: &[Outcome]) -> Response {
     response
 }
 
-fn result(outcome: &Outcome) -> EventResult<'_> {
+fn result<'o>(outcome: &'o Outcome<'_>) -> EventResult<'o> {
     let [schema_uri, meta] = members(&outcome.event, ["$schema", "meta"]);
     let [stream] = members(meta.unwrap_or_default(), ["stream"]);
-    let text = |json: Option<&str>| serde_json::from_str(json?).ok();
+    // As the event writes them: nothing is copied.
+    let text = |json: Option<&'o str>| {
+        let json = json.filter(|json| json.starts_with('"'))?;
+        serde_json::from_str(json).ok()
+    };
     let errors: &[AjvError] = match &outcome.failure {
         Some(Failure::Invalid(errors)) => errors,
         _ => &[],

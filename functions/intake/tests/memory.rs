@@ -1,5 +1,7 @@
 //! The peak memory of a request, counted by the allocator of this program: no body may make it pass the budget.
 
+#![allow(clippy::unwrap_used)]
+
 use std::io::Write as _;
 use std::rc::Rc;
 

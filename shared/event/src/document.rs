@@ -199,10 +199,16 @@ impl<'a> Document<'a> {
     /// The JSON text as it is now.
     #[must_use]
     pub fn into_string(self) -> String {
+        self.into_text().into_owned()
+    }
+
+    /// The JSON text as it is now: the one it was read from, where that is the same.
+    #[must_use]
+    pub fn into_text(self) -> Cow<'a, str> {
         if self.edits.is_empty() {
-            return self.sent.into_owned();
+            return self.sent;
         }
-        self.text().into_owned()
+        Cow::Owned(self.text().into_owned())
     }
 
     /// Length of the text as it was read, in bytes.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use eventstar_ports::{Body, ClientAddress};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use http_body::Body as _;
@@ -67,29 +67,32 @@ fn set_length(answer: &mut Response<Body>) {
 /// The body, cut one byte after `limit`; `None` when it broke off.
 async fn read(body: impl http_body::Body<Data = Bytes>, limit: usize) -> Option<Bytes> {
     let mut body = pin!(body);
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut pieces: Vec<Bytes> = Vec::new();
+    let mut length = 0;
     let mut discarded = 0;
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).as_mut().poll_frame(cx)).await {
         let Ok(data) = frame.ok()?.into_data() else {
             continue;
         };
-        if first.len() + all.len() > limit {
+        if length > limit {
             discarded += data.len();
             if discarded > MAX_DISCARDED {
                 break;
             }
             continue;
         }
-        // Most bodies come in one piece, which then needs no copy.
-        if first.is_empty() && all.is_empty() {
-            first = data;
-        } else {
-            all.extend_from_slice(&std::mem::take(&mut first));
-            all.extend_from_slice(&data);
-        }
+        length += data.len();
+        pieces.push(data);
     }
-    let mut body = if all.is_empty() { first } else { all.freeze() };
+    // Most bodies come in one piece, which then needs no copy; others are put together in no more room than they need.
+    let mut body = match pieces.pop() {
+        Some(only) if pieces.is_empty() => only,
+        Some(last) => {
+            pieces.push(last);
+            pieces.concat().into()
+        }
+        None => Bytes::new(),
+    };
     body.truncate(limit.saturating_add(1));
     Some(body)
 }
