@@ -12,15 +12,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use eventstar_event::json::{JsonError, mend_surrogates, split_body};
-use eventstar_event::{Document, SchemaUri};
+use eventstar_event::{Document, MAX_EVENT_BYTES, SchemaUri};
 use eventstar_stream_config::{Stream, StreamConfigs};
 use eventstar_validation::{AjvError, Schema};
 use serde_json::Value;
 
 use crate::{SchemaRepository, StreamConfigFile};
-
-/// Largest event that intake takes, in bytes of its compact text.
-const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
 /// Stand-ins for what the platform knows when an event arrives: all that is checked of them is their form.
 const RECEIVE_TIME: &str = "\"2026-01-01T00:00:00.000Z\"";
@@ -193,6 +190,11 @@ impl Rules {
             fits_stream(schema, &uri, config)?;
         }
         fill(&mut event, schema).map_err(told)?;
+        if event.is_overfull() {
+            return Err(format!(
+                "the schema's defaults would add more than {MAX_EVENT_BYTES} bytes to the event: send fewer items, or the members themselves"
+            ));
+        }
         let value: Value = serde_json::from_str(&event.text()).map_err(|error| error.to_string())?;
         schema.validate(&value).map_err(told)?;
         if stream.is_none() {
@@ -268,8 +270,9 @@ mod tests {
     use super::*;
 
     const SCHEMA: &str = "title: a\n$id: /b/1.0.0\nrequired: [meta, n]\nproperties:\n  n: {type: integer}\n  \
-        list: {items: {type: string}}\n  meta:\n    type: object\n    required: [id, dt]\n    properties:\n      \
-        id: {type: string}\n      dt: {type: string, format: date-time}\n      stream: {type: string}\n";
+        list: {items: {type: string}}\n  many: {items: {properties: {d: {default: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}}}}\n  \
+        meta:\n    type: object\n    required: [id, dt]\n    properties:\n      id: {type: string}\n      \
+        dt: {type: string, format: date-time}\n      stream: {type: string}\n";
 
     fn validate(events: &str, streams: Option<&str>) -> (ExitCode, Vec<String>, String) {
         let dir = tempfile::tempdir().unwrap();
@@ -358,6 +361,25 @@ mod tests {
                 lines.len() == 1 && lines[0].starts_with(&format!("2: {expected}")),
                 "{event}: {lines:?}"
             );
+        }
+    }
+
+    #[test]
+    fn an_event_is_bad_if_the_defaults_of_its_schema_would_add_more_than_a_megabyte() {
+        for (items, expected) in [
+            (20_000, None),
+            (
+                30_000,
+                Some("1: the schema's defaults would add more than 1048576 bytes"),
+            ),
+        ] {
+            let many = vec!["{}"; items].join(",");
+            let event = format!(r#"{{"$schema":"/a/1.0.0","meta":{{"stream":"s"}},"n":1,"many":[{many}]}}"#);
+            let (_, lines, _) = validate(&event, None);
+            match expected {
+                None => assert!(lines.is_empty(), "{lines:?}"),
+                Some(expected) => assert!(lines.len() == 1 && lines[0].starts_with(expected), "{lines:?}"),
+            }
         }
     }
 
