@@ -110,9 +110,33 @@ static CUT: Value = Value::Null;
 /// What an error points to instead of a value that may be large.
 static LARGE: Value = Value::Null;
 
+/// The value that errors point to as it is, how many steps that takes, and whether one did when none was left.
+#[derive(Debug, Clone, Copy)]
+struct Whole {
+    value: *const Value,
+    steps: usize,
+    is_cut: bool,
+}
+
+thread_local! {
+    static WHOLE: Cell<Whole> = const { Cell::new(Whole { value: std::ptr::null(), steps: 0, is_cut: false }) };
+}
+
+/// From now on errors about this value point to it, each for so many steps: the validator itself looks for the place of a text
+/// in the event, where a pattern went back and forth in it too often.
+pub(crate) fn keep_whole(value: Option<&Value>, steps: usize) {
+    WHOLE.set(Whole {
+        value: value.map_or(std::ptr::null(), |value| value),
+        steps,
+        is_cut: false,
+    });
+}
+
 /// Whether an error was found when no step was left: it may be none.
 pub(crate) fn is_cut(error: &ValidationError<'_>) -> bool {
-    std::ptr::eq(&raw const **error.instance(), &raw const CUT)
+    let found: *const Value = &raw const **error.instance();
+    let whole = WHOLE.get();
+    std::ptr::eq(found, &raw const CUT) || (whole.is_cut && std::ptr::eq(found, whole.value))
 }
 
 /// JSON as `serde_json` reads it, with a meter.
@@ -206,6 +230,12 @@ impl<'a> Node<'a, Metered> for &'a Value {
     fn to_value(&self) -> Cow<'a, Value> {
         let longest = LONGEST_NAME.get();
         let left = take(COSTS.get().error + PLACE_STEPS * longest);
+        let mut whole = WHOLE.get();
+        if std::ptr::eq(*self, whole.value) {
+            whole.is_cut |= !take(whole.steps);
+            WHOLE.set(whole);
+            return Cow::Borrowed(self);
+        }
         Cow::Borrowed(match self {
             _ if !left => &CUT,
             Value::Array(_) | Value::Object(_) => &LARGE,

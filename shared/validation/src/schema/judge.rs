@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{BACKTRACK_LIMIT, Schema};
 use crate::ajv::{AjvError, Errors, MAX_ERRORS, translate};
-use crate::breadth::Breadth;
-use crate::metered::{Allowance, is_spent};
+use crate::breadth::{Breadth, values};
+use crate::metered::{Allowance, is_spent, keep_whole};
 use crate::order::order;
 
 /// Steps that judging an event may take, and explaining it once more. An event of a megabyte has half a million values at
@@ -59,6 +59,8 @@ impl Schema {
     /// What is wrong with an event that is not valid.
     fn explain(&self, event: &Value, most: usize) -> Vec<AjvError> {
         self.allowance(most).begin();
+        let whole = self.breadth.backtracks.then_some(event);
+        keep_whole(whole, whole.map_or(0, values));
         let mut found: Vec<_> = self.validator.iter_errors(event).collect();
         Allowance::ENDLESS.begin();
         found.sort_by_cached_key(|error| order(&self.cleaned, event, error));

@@ -310,6 +310,36 @@ fn lists_are_filled_until_the_event_is_overfull() {
     assert_eq!(texts, 10);
 }
 
+/// The validator says of such a text that it does not know.
+#[test]
+fn a_text_that_a_pattern_goes_back_and_forth_in_too_often_is_refused_with_its_place() {
+    let slow = json!({"pattern": "^(?!x)(a+)+\\1b$"});
+    let text = json!("a".repeat(30));
+    let many: Vec<Value> = (0..20).map(|n| json!(format!("{}{n}", "a".repeat(30)))).collect();
+    for (of_value, value) in [
+        (slow.clone(), text.clone()),
+        (json!({"items": slow}), json!([1, text])),
+        (json!({"items": slow}), json!(many)),
+        (
+            json!({"anyOf": [{"items": slow}, {"type": "null"}]}),
+            json!([text]),
+        ),
+        (json!({"properties": {"p": slow}}), json!({"p": text})),
+        (schema("look-around", 1, &json!({})), value("long text")),
+        (
+            json!({"items": schema("look-around", 1, &json!({}))}),
+            value("doubtful texts"),
+        ),
+    ] {
+        let errors = judged(&Pair::new(of_value.clone(), value));
+        let first = errors.first().map(|error| error.data_path.as_str());
+        assert!(
+            first.is_some_and(|path| path.starts_with(".v")),
+            "{of_value}: {errors:?}"
+        );
+    }
+}
+
 /// The search that found the others; `cargo xtask bench validation` goes on with it.
 #[test]
 fn whatever_pair_is_judged_ends_soon_after_its_last_step() {
