@@ -32,6 +32,9 @@ const PATTERN_STEPS: usize = 8;
 /// Steps an error takes for each byte of the longest name: its place in the event is written several times and sorted by.
 const PLACE_STEPS: usize = 4;
 
+/// Members of the widest object that an error's place is looked for among in a step.
+const MEMBERS_A_STEP: usize = 16;
+
 /// What may be done at most, and what it costs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowance {
@@ -62,6 +65,7 @@ impl Allowance {
         STEPS.set(self.steps);
         COSTS.set(self);
         LONGEST_NAME.set(0);
+        WIDEST.set(0);
     }
 }
 
@@ -69,6 +73,7 @@ thread_local! {
     static STEPS: Cell<usize> = const { Cell::new(usize::MAX) };
     static COSTS: Cell<Allowance> = const { Cell::new(Allowance::ENDLESS) };
     static LONGEST_NAME: Cell<usize> = const { Cell::new(0) };
+    static WIDEST: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Takes steps; whether there were any left.
@@ -229,7 +234,8 @@ impl<'a> Node<'a, Metered> for &'a Value {
     /// name: what it is about is found in the event by its place.
     fn to_value(&self) -> Cow<'a, Value> {
         let longest = LONGEST_NAME.get();
-        let left = take(COSTS.get().error + PLACE_STEPS * longest);
+        let place = PLACE_STEPS * longest + WIDEST.get() / MEMBERS_A_STEP;
+        let left = take(COSTS.get().error + place);
         let mut whole = WHOLE.get();
         if std::ptr::eq(*self, whole.value) {
             whole.is_cut |= !take(whole.steps);
@@ -264,6 +270,7 @@ impl<'a> Object<'a, Metered> for &'a Map<String, Value> {
     }
 
     fn members(&self) -> Members<'a> {
+        WIDEST.set(WIDEST.get().max(Map::len(self)));
         Members(self.iter())
     }
 
