@@ -10,7 +10,7 @@ use ureq::http::{HeaderMap, Response, StatusCode};
 use ureq::{Agent, Body};
 
 use crate::diff::diff;
-use crate::http::{self, detail};
+use crate::http::{self, detail, one_line};
 use crate::{SchemaVersion, StreamConfigFile};
 
 /// At most this many schemas in one request: the route's own limit.
@@ -93,7 +93,7 @@ impl fmt::Display for PublishedStreams {
 impl Admin {
     /// A client of the Eventstar at `base`.
     pub fn new(base: &str, token: &str) -> Result<Self> {
-        let base = http::base_url(base)?;
+        let base = http::secret_base_url(base)?;
         let token = http::token(token, "EVENTSTAR_ADMIN_TOKEN")?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
@@ -166,7 +166,7 @@ impl Admin {
         if status != StatusCode::OK {
             bail!("{}", refusal(status, &text, batch));
         }
-        serde_json::from_str(&text).with_context(|| format!("{url} answered {text}"))
+        serde_json::from_str(&text).with_context(|| format!("{url} answered {}", one_line(&text)))
     }
 
     /// Publishes a stream configuration in place of the current one, unless they are the same.
@@ -359,7 +359,8 @@ fn condition(version: u64) -> (&'static str, String) {
 }
 
 fn new_version(url: &str, text: &str) -> Result<u64> {
-    let answer: Value = serde_json::from_str(text).with_context(|| format!("{url} answered {text}"))?;
+    let answer: Value =
+        serde_json::from_str(text).with_context(|| format!("{url} answered {}", one_line(text)))?;
     Ok(number(&answer, "version"))
 }
 
@@ -472,5 +473,8 @@ mod tests {
         assert!(Admin::new("http://127.0.0.1:1", "a b").is_err());
         assert!(Admin::new("http://127.0.0.1:1", "").is_err());
         assert!(Admin::new("127.0.0.1:1", "token").is_err());
+        assert!(Admin::new("http://127.0.0.1:1", "token").is_ok());
+        let error = Admin::new("http://events.example.org", "token").unwrap_err();
+        assert!(error.to_string().contains("unencrypted"), "{error}");
     }
 }

@@ -136,10 +136,18 @@ fn references_that_cannot_be_resolved() {
         ("/x/1.0.0", "$ref /x/1.0.0 leads to nothing"),
         (
             "https://example.org/x/1.0.0",
-            "https://example.org/x/1.0.0 cannot be had: nothing is fetched",
+            "leads to https://example.org/x/1.0.0, which is below no URL of schemaBaseUris",
+        ),
+        (
+            "https://example.org/jsonschema/x/1.0.0",
+            "https://example.org/jsonschema/x/1.0.0 cannot be had: nothing is fetched",
         ),
     ] {
         let world = World::new();
+        if uri.contains("/jsonschema/") {
+            let config = b"contentTypes: [yaml]\nschemaBaseUris: ['https://example.org/jsonschema']\n";
+            world.write(".jsonschema-tools.yaml", config);
+        }
         world.write("a/current.yaml", &with_ref(uri));
         let (is_good, said) = world.run(COMMANDS[0]);
         assert!(

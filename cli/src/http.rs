@@ -1,12 +1,14 @@
 //! What clients of a deployment share: base URLs, tokens, what answers say, and trying again.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
-use ureq::http::HeaderMap;
+use ureq::http::uri::Scheme;
+use ureq::http::{HeaderMap, Uri};
 
 /// How often in a row something is tried again.
 const MAX_TRIES: u32 = 8;
@@ -32,6 +34,43 @@ pub(crate) fn base_url(text: &str) -> Result<String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// The base URL of a deployment that a secret is sent to: over plain http it goes to this machine only.
+pub(crate) fn secret_base_url(text: &str) -> Result<String> {
+    let base = base_url(text)?;
+    if !is_https_or_loopback(&base) {
+        bail!("{text}: the admin token would cross the network unencrypted: write the URL with https://");
+    }
+    Ok(base)
+}
+
+/// Whether what is sent to a URL is encrypted, or stays on this machine.
+pub(crate) fn is_https_or_loopback(url: &str) -> bool {
+    let Ok(url) = url.parse::<Uri>() else {
+        return false;
+    };
+    let host = url.host().unwrap_or_default();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    let is_loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    url.scheme() == Some(&Scheme::HTTPS) || url.scheme() == Some(&Scheme::HTTP) && is_loopback
+}
+
+/// A text of a server, without what a terminal acts on: control characters, and those that turn the direction of a text.
+pub fn plain(text: &str) -> String {
+    let odd = |letter: char| {
+        let turns = matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || letter.is_control() && letter != '\n'
+    };
+    text.replace(odd, "\u{fffd}")
+}
+
+/// A text of a server on one line.
+pub(crate) fn one_line(text: &str) -> String {
+    plain(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// A token that a header can hold.
 pub(crate) fn token(text: &str, variable: &str) -> Result<String> {
     if text.is_empty() || text.contains(|letter: char| !letter.is_ascii_graphic()) {
@@ -42,14 +81,14 @@ pub(crate) fn token(text: &str, variable: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// The human part of an error body.
+/// The human part of an error body, on one line.
 pub(crate) fn detail(text: &str) -> String {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
     let members = ["detail", "message", "error", "title"];
     let found = members
         .iter()
         .find_map(|member| body.get(member).and_then(Value::as_str));
-    found.unwrap_or(text).trim().to_owned()
+    one_line(found.unwrap_or(text))
 }
 
 /// `Retry-After` in seconds; the form with a date is not used by any deployment.
@@ -152,6 +191,53 @@ mod tests {
                 .unwrap()
                 .starts_with("it answers 503: trying again in 0.0 s\n")
         );
+    }
+
+    #[test]
+    fn what_a_server_says_cannot_act_on_a_terminal() {
+        for (body, expected) in [
+            (r#"{"detail":"a\u001b[2Jb\u009b1mc"}"#, "a\u{fffd}[2Jb\u{fffd}1mc"),
+            (
+                r#"{"message":"no\nerror: \r\u0007all is well"}"#,
+                "no error: \u{fffd}all is well",
+            ),
+            ("\u{1b}]0;title\u{7}", "\u{fffd}]0;title\u{fffd}"),
+            (
+                r#"{"title":"a\u202eb\u2066c\u007f"}"#,
+                "a\u{fffd}b\u{fffd}c\u{fffd}",
+            ),
+            (r#"{"error":" für 例 "}"#, "für 例"),
+        ] {
+            assert_eq!(detail(body), expected);
+        }
+        assert_eq!(plain("{\n  \"a\": 1\t\n}"), "{\n  \"a\": 1\u{fffd}\n}");
+    }
+
+    #[test]
+    fn a_secret_goes_over_https_or_stays_on_this_machine() {
+        for (url, is_sent) in [
+            ("https://events.example.org", true),
+            ("https://10.0.0.1", true),
+            ("http://127.0.0.1:8787", true),
+            ("http://127.9.9.9/", true),
+            ("http://[::1]:8787", true),
+            ("http://localhost:8787/", true),
+            ("http://events.example.org", false),
+            ("http://10.0.0.1:8787", false),
+            ("http://localhost.example.org", false),
+            ("http://127.0.0.1@example.org", false),
+            ("http://127.0.0.1.example.org", false),
+            ("http://[::2]", false),
+        ] {
+            let answer = secret_base_url(url);
+            assert_eq!(answer.is_ok(), is_sent, "{url}");
+            if let Err(error) = answer {
+                assert!(
+                    error.to_string().contains("write the URL with https://"),
+                    "{error}"
+                );
+            }
+        }
     }
 
     #[test]

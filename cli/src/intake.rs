@@ -8,7 +8,7 @@ use serde::Deserialize;
 use ureq::Agent;
 use ureq::http::StatusCode;
 
-use crate::http::{Retries, base_url, detail, retry_after, token};
+use crate::http::{Retries, base_url, detail, one_line, retry_after, token};
 use crate::target::PRODUCER_TOKEN;
 
 /// Most events of one request: a tenth of intake's limit, so that progress is seen and little is sent again.
@@ -213,9 +213,10 @@ impl EventResult {
             let errors = self.errors.iter().map(|error| at(&error.pointer, &error.message));
             errors.collect::<Vec<_>>().join("; ")
         };
+        let what = one_line(&format!("{}: {what}", self.code));
         Some(Refusal(match hint(&self.code) {
-            Some(hint) => format!("{}: {what}: {hint}", self.code),
-            None => format!("{}: {what}", self.code),
+            Some(hint) => format!("{what}: {hint}"),
+            None => what,
         }))
     }
 }
@@ -252,6 +253,10 @@ mod tests {
             (
                 r#"{"outcome":"error","code":"unknown_stream","pointer":"/meta/stream","retryable":false,"message":"s is not configured"}"#,
                 Some("unknown_stream: /meta/stream: s is not configured"),
+            ),
+            (
+                r#"{"outcome":"error","code":"x\u001b","pointer":"","retryable":false,"message":"a\u009b2J\nb"}"#,
+                Some("x\u{fffd}: a\u{fffd}2J b"),
             ),
             (
                 r#"{"outcome":"error","code":"missing_field","pointer":"","retryable":false,"message":"no $schema"}"#,

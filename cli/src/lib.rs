@@ -31,8 +31,10 @@ mod tail;
 mod target;
 mod validate;
 mod workspace;
+mod worktree;
 
 pub use admin::{Admin, PublishedSchemas, PublishedStreams};
 pub use arguments::Arguments;
+pub use http::plain;
 pub use schema_repository::{SchemaRepository, SchemaVersion};
 pub use stream_config::StreamConfigFile;

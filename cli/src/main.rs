@@ -8,7 +8,8 @@ fn main() -> ExitCode {
     match eventstar_cli::Arguments::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // A part of it may be a server's.
+            eprintln!("error: {}", eventstar_cli::plain(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -14,7 +14,7 @@ use ureq::http::StatusCode;
 use ureq::typestate::WithoutBody;
 use ureq::{Agent, RequestBuilder};
 
-use crate::http::{Retries, base_url, detail, retry_after};
+use crate::http::{Retries, base_url, detail, one_line, retry_after};
 
 /// Until a connection is open.
 const CONNECT: Duration = Duration::from_secs(30);
@@ -123,7 +123,7 @@ struct Connection {
 
 /// How a command goes on after an id.
 pub(crate) fn go_on(id: &str) -> String {
-    format!("to go on: --from-id '{id}'")
+    format!("to go on: --from-id '{}'", one_line(id))
 }
 
 impl Relay {
@@ -265,7 +265,7 @@ impl Relay {
             Incoming::Event { event, id, data } => (event, id, data),
         };
         if event == "error" {
-            writeln!(log, "the relay ends the connection: {data}")?;
+            writeln!(log, "the relay ends the connection: {}", one_line(&data))?;
             return Ok(None);
         }
         self.at(&id);
@@ -276,7 +276,7 @@ impl Relay {
                 return Ok(Some(Next::Event { data, id }));
             }
             "end" => self.is_done = true,
-            "gap" => writeln!(log, "{}", gap(&data))?,
+            "gap" => writeln!(log, "{}", one_line(&gap(&data)))?,
             _ => {}
         }
         Ok(Some(Next::Position(id)))

@@ -14,12 +14,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use eventstar_schema_repository::{Remote, check_remote};
+use eventstar_schema_repository::{Remote, check_remote, redirect};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use ureq::Agent;
-use ureq::http::StatusCode;
+use ureq::http::{Response, StatusCode};
+use ureq::{Agent, Body};
 
+use crate::http::one_line;
 use crate::schema_repository::version_file;
 
 /// Largest schema that is read. The largest known has 23 kB.
@@ -27,6 +28,9 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Until the whole answer must be there.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Redirects of one request: as many as ureq follows by default.
+const MAX_REDIRECTS: usize = 10;
 
 /// The value of `--cache` for none.
 const NO_CACHE: &str = "none";
@@ -40,6 +44,16 @@ pub(crate) struct RemoteOptions {
     /// Folder that keeps schemas of other servers; `none` keeps none [default: ~/.cache/eventstar/schemas].
     #[arg(long, env = "EVENTSTAR_CACHE", value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) bases: Bases,
+}
+
+/// Further places of schemas that the user names, and so trusts.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Bases {
+    /// One more place to look for what a `$ref` names: a folder, also outside the git work tree, or a URL. May be repeated.
+    #[arg(long = "schema-base-uri", value_name = "URI")]
+    pub(crate) uris: Vec<String>,
 }
 
 /// Reads schemas of other servers, each once.
@@ -48,11 +62,18 @@ pub(crate) struct RemoteSchemas {
     agent: Agent,
     offline: bool,
     cache: Option<PathBuf>,
+    bases: Bases,
     read: Mutex<HashMap<String, Answer>>,
     warnings: Mutex<Vec<String>>,
 }
 
 type Answer = Result<Option<String>, String>;
+
+/// Why there is no answer.
+enum Unasked {
+    Failed(ureq::Error),
+    Redirected(String),
+}
 
 /// A file of the cache.
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,6 +88,8 @@ impl RemoteSchemas {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT))
+            // Followed here, and only on the same server.
+            .max_redirects(0)
             .user_agent(concat!("eventstar/", env!("CARGO_PKG_VERSION")))
             .build();
         let cache = options.cache.clone().or_else(default_folder);
@@ -74,9 +97,15 @@ impl RemoteSchemas {
             agent: config.into(),
             offline: options.offline,
             cache: cache.filter(|folder| folder != Path::new(NO_CACHE)),
+            bases: options.bases.clone(),
             read: Mutex::default(),
             warnings: Mutex::default(),
         }
+    }
+
+    /// The places that the user names.
+    pub(crate) fn bases(&self) -> &[String] {
+        &self.bases.uris
     }
 
     /// Tells what was odd.
@@ -107,13 +136,11 @@ impl RemoteSchemas {
                 "nothing is fetched (--offline), and it is not in the cache",
             );
         }
-        let mut request = self.agent.get(url);
-        if let Some(etag) = kept.as_ref().and_then(|kept| kept.etag.as_ref()) {
-            request = request.header("if-none-match", etag);
-        }
-        let mut answer = match request.call() {
+        let etag = kept.as_ref().and_then(|kept| kept.etag.as_deref());
+        let mut answer = match self.ask(url, etag) {
             Ok(answer) => answer,
-            Err(error) => return self.stale(url, kept, &error.to_string()),
+            Err(Unasked::Failed(error)) => return self.stale(url, kept, &error.to_string()),
+            Err(Unasked::Redirected(why)) => return Err(why),
         };
         match (answer.status(), kept) {
             (StatusCode::NOT_MODIFIED, Some(kept)) => Ok(Some(kept.text)),
@@ -143,6 +170,35 @@ impl RemoteSchemas {
             }
             (status, _) => Err(format!("the server answers {status}")),
         }
+    }
+
+    /// The answer of the server, through redirects to itself.
+    fn ask(&self, url: &str, etag: Option<&str>) -> Result<Response<Body>, Unasked> {
+        let mut at = url.to_owned();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut request = self.agent.get(&at);
+            if let Some(etag) = etag {
+                request = request.header("if-none-match", etag);
+            }
+            let answer = request.call().map_err(Unasked::Failed)?;
+            let location = answer
+                .headers()
+                .get("location")
+                .filter(|_| answer.status().is_redirection() && answer.status() != StatusCode::NOT_MODIFIED);
+            let Some(location) = location else {
+                return Ok(answer);
+            };
+            let location = String::from_utf8_lossy(location.as_bytes());
+            at = redirect(&at, &location).ok_or_else(|| {
+                let location = one_line(&location);
+                Unasked::Redirected(format!(
+                    "it redirects to {location}, on another server: name the base URL there under schemaBaseUris"
+                ))
+            })?;
+        }
+        Err(Unasked::Redirected(format!(
+            "it redirects more than {MAX_REDIRECTS} times"
+        )))
     }
 
     /// What was kept, with a warning, where the server could not be asked.

@@ -15,7 +15,7 @@ use eventstar_schema_repository::{diff, write_json, write_yaml};
 
 use git::Git;
 
-use crate::remote::{RemoteOptions, RemoteSchemas};
+use crate::remote::{Bases, RemoteOptions, RemoteSchemas};
 use crate::workspace::{Edit, Workspace};
 
 /// The exit code where something has to be written.
@@ -81,6 +81,8 @@ pub(crate) enum RepositoryCommand {
     /// Lists the schemas and their versions.
     #[command(after_help = "Example: eventstar schema list schemas")]
     List {
+        #[command(flatten)]
+        bases: Bases,
         /// The repository.
         #[arg(default_value = ".")]
         dir: PathBuf,
@@ -112,23 +114,25 @@ pub(crate) struct How {
 impl RepositoryCommand {
     /// Runs the command. What was asked for goes to `out`, warnings to `log`.
     pub(crate) fn run(self, out: &mut dyn Write, log: &mut dyn Write) -> Result<ExitCode> {
-        let remote = RemoteSchemas::new(self.remote());
+        let remote = RemoteSchemas::new(&self.remote());
         let done = self.run_with(&remote, out);
         remote.show_warnings(log)?;
         done
     }
 
-    fn remote(&self) -> &RemoteOptions {
-        const NONE: &RemoteOptions = &RemoteOptions {
+    fn remote(&self) -> RemoteOptions {
+        let offline = |bases: Bases| RemoteOptions {
             offline: true,
             cache: None,
+            bases,
         };
         match self {
             Self::Materialize { how, .. }
             | Self::MaterializeModified { how, .. }
-            | Self::MaterializeAll { how, .. } => &how.remote,
-            Self::Dereference { remote, .. } | Self::Diff { remote, .. } => remote,
-            Self::List { .. } | Self::InstallGitHook { .. } => NONE,
+            | Self::MaterializeAll { how, .. } => how.remote.clone(),
+            Self::Dereference { remote, .. } | Self::Diff { remote, .. } => remote.clone(),
+            Self::List { bases, .. } => offline(bases.clone()),
+            Self::InstallGitHook { .. } => offline(Bases::default()),
         }
     }
 
@@ -194,7 +198,7 @@ impl RepositoryCommand {
                 Ok(ExitCode::SUCCESS)
             }
             Self::Diff { file, version, .. } => show_diff(&file, version, remote, out),
-            Self::List { dir } => {
+            Self::List { dir, .. } => {
                 let workspace = Workspace::open(&dir, remote)?;
                 for listed in workspace
                     .repository()?

@@ -9,6 +9,7 @@ use clap::Args;
 use eventstar_validation::Schema;
 
 use crate::admin::stored_bytes;
+use crate::http::one_line;
 use crate::place::place_in;
 use crate::progress::Progress;
 use crate::target::Target;
@@ -67,7 +68,7 @@ impl SchemaPublish {
             );
         }
         if !plan.new.is_empty() {
-            writeln!(out, "{}", list(plan.new.iter().cloned(), "+ "))?;
+            writeln!(out, "{}", list(plan.new.iter().map(|uri| one_line(uri)), "+ "))?;
         }
         if self.dry_run {
             writeln!(

@@ -11,6 +11,7 @@ use eventstar_validation::Schema;
 use serde_json::Value;
 
 use crate::place::place_in;
+use crate::worktree::WorkTree;
 
 /// Folders deeper than this are taken for a symlink loop.
 const MAX_DEPTH: usize = 32;
@@ -78,7 +79,8 @@ impl SchemaRepository {
         }
         let mut versions = Versions::new();
         let mut problems = Vec::new();
-        collect(base, "", 0, &mut versions, &mut problems);
+        let tree = WorkTree::around(base)?;
+        collect(base, "", 0, &tree, &mut versions, &mut problems);
         let mut repository = Self::default();
         for ((title, _), forms) in versions {
             match read_version(&title, &forms) {
@@ -134,7 +136,14 @@ struct Forms {
     json: Option<PathBuf>,
 }
 
-fn collect(dir: &Path, title: &str, depth: usize, versions: &mut Versions, problems: &mut Vec<String>) {
+fn collect(
+    dir: &Path,
+    title: &str,
+    depth: usize,
+    tree: &WorkTree,
+    versions: &mut Versions,
+    problems: &mut Vec<String>,
+) {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) => return problems.push(format!("{}: cannot be listed: {error}", dir.display())),
@@ -146,7 +155,11 @@ fn collect(dir: &Path, title: &str, depth: usize, versions: &mut Versions, probl
     names.sort_unstable();
     for name in names.iter().filter(|name| !name.starts_with('.')) {
         let path = dir.join(name);
-        if path.is_dir() {
+        if (path.is_dir() || version_file(name).is_some())
+            && let Err(problem) = tree.check_link(&path)
+        {
+            problems.push(format!("{}: {problem}", path.display()));
+        } else if path.is_dir() {
             if depth == MAX_DEPTH {
                 problems.push(format!(
                     "{}: nested too deep: is there a symlink loop?",
@@ -158,7 +171,7 @@ fn collect(dir: &Path, title: &str, depth: usize, versions: &mut Versions, probl
                 } else {
                     format!("{title}/{name}")
                 };
-                collect(&path, &title, depth + 1, versions, problems);
+                collect(&path, &title, depth + 1, tree, versions, problems);
             }
         } else if let Some((version, extension)) = version_file(name) {
             if title.is_empty() {

@@ -162,3 +162,30 @@ fn an_empty_or_missing_folder_says_what_is_expected() {
         format!("{:#}", SchemaRepository::read(Path::new("/nowhere")).unwrap_err()).contains("not a folder")
     );
 }
+
+#[test]
+fn links_out_of_the_repository_are_not_read() {
+    use std::os::unix::fs::symlink;
+    let outside = Fixture::new(&[("page/view/1.0.0", YAML)]);
+    let other = "title: a\n$id: /a/1.0.0\n";
+    for (link, target) in [
+        ("page/view/1.0.0", "page/view/1.0.0"),
+        ("page/view", "page/view"),
+        ("page", "page"),
+    ] {
+        let fixture = Fixture::new(&[("a/1.0.0", other)]);
+        let path = fixture.0.path().join(link);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        symlink(outside.0.path().join(target), &path).unwrap();
+        let refusal = fixture.refusal();
+        let expected = format!("{}: a link that leads out of", path.display());
+        assert!(refusal.contains(&expected), "{refusal}");
+    }
+    // A git work tree is one repository, whatever folder of it is published.
+    let tree = Fixture::new(&[("shared/page/view/1.0.0", YAML), ("base/a/1.0.0", other)]);
+    let read = || SchemaRepository::read(&tree.0.path().join("base"));
+    symlink("../shared/page", tree.0.path().join("base/page")).unwrap();
+    assert!(read().is_err());
+    fs::create_dir(tree.0.path().join(".git")).unwrap();
+    assert_eq!(read().unwrap().schemas().len(), 2);
+}

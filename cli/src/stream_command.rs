@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::admin::PublishedConfig;
 use crate::diff::diff;
+use crate::http::plain;
 use crate::import::import;
 use crate::lint::{Severity, lint};
 use crate::target::Target;
@@ -301,7 +302,7 @@ fn published(admin: &Admin, version: Option<u64>) -> Result<PublishedConfig> {
 
 fn show(out: &mut dyn Write, changes: &[String]) -> Result<()> {
     for line in changes {
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", plain(line))?;
     }
     Ok(())
 }

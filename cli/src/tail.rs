@@ -7,6 +7,7 @@ use clap::Args;
 use eventstar_event::time::{Millis, from_iso};
 use eventstar_event::{Document, StreamName};
 
+use crate::http::plain;
 use crate::interrupt;
 use crate::relay::{Next, Relay, Select, Wanted, go_on, last_id, stream, time};
 use crate::target::Deployment;
@@ -101,7 +102,7 @@ fn show(
 /// be, since a terminal obeys some texts.
 fn pretty(data: &str) -> String {
     let Ok(event) = Document::parse(data) else {
-        return data.to_owned();
+        return plain(data);
     };
     let time = event
         .get_str(&["meta", "dt"])
@@ -113,7 +114,7 @@ fn pretty(data: &str) -> String {
         "{} {} {}",
         time.as_deref().unwrap_or("-"),
         stream.as_deref().unwrap_or("-"),
-        event.text()
+        plain(&event.text())
     )
 }
 

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use eventstar_schema_repository::{Fault, File, Files, Node, Options, Others, Repository, read};
 
+use crate::http::is_https_or_loopback;
 use crate::remote::RemoteSchemas;
+use crate::worktree::WorkTree;
 
 const CONFIG: &str = ".jsonschema-tools.yaml";
 
@@ -54,9 +56,13 @@ impl<'a> Workspace<'a> {
         let here = dir
             .canonicalize()
             .with_context(|| format!("{}: cannot be opened", dir.display()))?;
-        let (root, options) = match here.ancestors().find(|folder| folder.join(CONFIG).is_file()) {
+        let found = here.ancestors().find(|folder| folder.join(CONFIG).is_file());
+        let tree = WorkTree::around(found.unwrap_or(&here))?;
+        let (root, options) = match found {
             Some(root) => {
                 let path = root.join(CONFIG);
+                tree.check_link(&path)
+                    .with_context(|| path.display().to_string())?;
                 let text = fs::read_to_string(&path)
                     .with_context(|| format!("{}: cannot be read", path.display()))?;
                 (
@@ -74,15 +80,19 @@ impl<'a> Workspace<'a> {
             }
         };
         let base = root.join(&options.schema_base_path);
-        let base = base
-            .canonicalize()
-            .with_context(|| format!("{}: no such folder (schemaBasePath)", base.display()))?;
+        let base = canonical(&base, "schemaBasePath")?;
+        let places = Places {
+            root: &root,
+            tree: &tree,
+            named: remote.bases(),
+        };
+        places.check(&base, "schemaBasePath")?;
         // Reports name files as their reader named the folder.
         let shown = base.strip_prefix(&here).map(|below| dir.join(below));
         Ok(Self {
             shown: shown.unwrap_or_else(|_| base.clone()),
             files: load(&base)?,
-            others: others(&root, &base, options.schema_base_uris.iter().flatten())?,
+            others: places.others(&base, options.schema_base_uris.iter().flatten())?,
             root,
             base,
             options,
@@ -204,7 +214,8 @@ impl Edit {
             .path
             .with_file_name(format!(".{name}.{}.tmp", std::process::id()));
         let written = match &self.file {
-            File::Bytes(bytes) => fs::write(&beside, bytes),
+            // A link of that name in a stranger's repository is not written through.
+            File::Bytes(bytes) => fs::File::create_new(&beside).and_then(|mut file| file.write_all(bytes)),
             File::Link(target) => link(target, &beside),
         };
         written
@@ -237,26 +248,90 @@ fn link(target: &str, path: &Path) -> io::Result<()> {
     fs::write(path, target)
 }
 
-/// The places that `schemaBaseUris` names, save for the base itself.
-fn others<'u>(root: &Path, base: &Path, uris: impl Iterator<Item = &'u String>) -> Result<Others> {
-    let mut others = Others::default();
-    for uri in uris {
+/// Where a configuration may have schemas read from.
+struct Places<'p> {
+    root: &'p Path,
+    tree: &'p WorkTree,
+    /// Folders and URLs that the user names.
+    named: &'p [String],
+}
+
+/// A value of `schemaBaseUris`.
+enum Uri<'u> {
+    Folder(&'u str),
+    Url(&'u str),
+}
+
+impl<'u> Uri<'u> {
+    fn parse(uri: &'u str) -> Result<Self> {
         let path = uri.strip_prefix("file://").unwrap_or(uri);
         if path.starts_with("http://") || path.starts_with("https://") {
-            others.urls.push(path.to_owned());
+            if !is_https_or_loopback(path) {
+                bail!(
+                    "{uri}: plain http is read from this machine only: write it with https:// (schemaBaseUris)"
+                );
+            }
+            Ok(Self::Url(path))
         } else if path.contains("://") {
             bail!("{uri}: neither a folder nor a URL of http or https (schemaBaseUris)");
         } else {
-            let folder = root.join(path);
-            let folder = folder
-                .canonicalize()
-                .with_context(|| format!("{}: no such folder (schemaBaseUris)", folder.display()))?;
-            if folder != base {
-                others.files.push(load(&folder)?);
-            }
+            Ok(Self::Folder(path))
         }
     }
-    Ok(others)
+}
+
+impl Places<'_> {
+    /// The places that `schemaBaseUris` and the user name, save for the base itself.
+    fn others<'u>(&self, base: &Path, uris: impl Iterator<Item = &'u String>) -> Result<Others> {
+        let mut others = Others::default();
+        let mut folders = vec![base.to_owned()];
+        for uri in uris {
+            match Uri::parse(uri)? {
+                Uri::Url(url) => others.urls.push(url.to_owned()),
+                Uri::Folder(path) => {
+                    let folder = canonical(&self.root.join(path), "schemaBaseUris")?;
+                    self.check(&folder, "schemaBaseUris")?;
+                    folders.push(folder);
+                }
+            }
+        }
+        for uri in self.named {
+            match Uri::parse(uri)? {
+                Uri::Url(url) => others.urls.push(url.to_owned()),
+                Uri::Folder(path) => folders.push(canonical(Path::new(path), "--schema-base-uri")?),
+            }
+        }
+        let mut seen = vec![base];
+        for folder in &folders {
+            if !seen.contains(&folder.as_path()) {
+                seen.push(folder);
+                others.files.push(load(folder)?);
+            }
+        }
+        Ok(others)
+    }
+
+    /// Refuses a folder of the configuration that lies outside the work tree, unless the user names it, too.
+    fn check(&self, folder: &Path, option: &str) -> Result<()> {
+        let is_named = |uri: &String| match Uri::parse(uri) {
+            Ok(Uri::Folder(path)) => Path::new(path).canonicalize().is_ok_and(|path| path == folder),
+            _ => false,
+        };
+        if !self.tree.holds(folder) && !self.named.iter().any(is_named) {
+            bail!(
+                "{}: lies outside {} ({option}): where you trust this configuration, add --schema-base-uri {0}",
+                folder.display(),
+                self.tree.top().display()
+            );
+        }
+        Ok(())
+    }
+}
+
+fn canonical(folder: &Path, option: &str) -> Result<PathBuf> {
+    folder
+        .canonicalize()
+        .with_context(|| format!("{}: no such folder ({option})", folder.display()))
 }
 
 fn load(base: &Path) -> Result<Files> {
@@ -309,4 +384,28 @@ fn is_schema(name: &str) -> bool {
     matches!(extension, Some("yaml" | "yml" | "json"))
         || name == "latest"
         || name.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_not_written_through_a_link() {
+        let (dir, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let target = outside.path().join("profile");
+        fs::write(&target, "kept").unwrap();
+        let beside = format!(".1.0.0.yaml.{}.tmp", std::process::id());
+        link(target.to_str().unwrap(), &dir.path().join(beside)).unwrap();
+        let edit = Edit {
+            path: dir.path().join("1.0.0.yaml"),
+            file: File::Bytes(b"type: object\n".to_vec()),
+        };
+        let refusal = edit.apply().unwrap_err().to_string();
+        assert!(refusal.contains("1.0.0.yaml: cannot be written"), "{refusal}");
+        assert_eq!(fs::read_to_string(&target).unwrap(), "kept");
+        // What stood in the way is gone.
+        edit.apply().unwrap();
+        assert_eq!(fs::read_to_string(&edit.path).unwrap(), "type: object\n");
+    }
 }

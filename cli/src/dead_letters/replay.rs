@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::Replay;
 use super::client::{Became, Client, Letter, Outcome};
-use super::show::one_line;
+use crate::http::one_line;
 use crate::progress::Progress;
 
 /// Most letters of a request: the route's own limit.
@@ -100,7 +100,8 @@ impl Tally {
             if let Some(word) = word {
                 writeln!(
                     out,
-                    "{offset:>8}  {id}  {word}: {}",
+                    "{offset:>8}  {}  {word}: {}",
+                    one_line(id),
                     one_line(reason.as_deref().unwrap_or("no reason told"))
                 )?;
             }

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::client::{Letter, Summary};
+use crate::http::{one_line, plain};
 
 /// Like failures.
 struct Group<'l> {
@@ -62,9 +63,10 @@ pub(super) fn groups(out: &mut dyn Write, letters: &[Summary], is_json: bool) ->
         };
         writeln!(
             out,
-            "{count:>6}  {}  {first}  {}  {}  {}{others}  {}",
-            last.fingerprint,
-            last.dt,
+            "{count:>6}  {}  {}  {}  {}  {}{others}  {}",
+            one_line(&last.fingerprint),
+            one_line(first),
+            one_line(&last.dt),
             or_none(&last.stream),
             or_none(&last.schema_uri),
             one_line(&last.reason)
@@ -80,8 +82,8 @@ pub(super) fn each(out: &mut dyn Write, letters: &[Summary]) -> Result<()> {
             out,
             "{:>8}  {}  {}  {}  {}  {}",
             letter.offset,
-            letter.dt,
-            letter.fingerprint,
+            one_line(&letter.dt),
+            one_line(&letter.fingerprint),
             or_none(&letter.stream),
             or_none(&letter.schema_uri),
             one_line(&letter.reason)
@@ -125,15 +127,4 @@ pub(super) fn letter(out: &mut dyn Write, letter: &Letter, is_raw: bool) -> Resu
 
 fn or_none(text: &Option<String>) -> String {
     text.as_deref().map_or_else(|| "-".to_owned(), one_line)
-}
-
-/// A text on one line.
-pub(super) fn one_line(text: &str) -> String {
-    plain(&text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-/// A text of a stranger, without what a terminal acts on.
-fn plain(text: &str) -> String {
-    let odd = |letter: char| letter.is_control() && letter != '\n';
-    text.replace(odd, "\u{fffd}")
 }

@@ -16,6 +16,8 @@ struct Server {
 #[derive(Default)]
 struct State {
     texts: HashMap<String, Vec<u8>>,
+    /// Where paths redirect to.
+    redirects: HashMap<String, String>,
     /// What every answer says instead, if anything.
     status: Option<u16>,
     /// Path and `If-None-Match` of each request.
@@ -73,6 +75,12 @@ impl State {
                 .trim_end()
                 .to_owned(),
         );
+        if let Some(location) = self.redirects.get(path) {
+            let head = format!(
+                "HTTP/1.1 302 x\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            );
+            return head.into_bytes();
+        }
         let (status, body) = match (self.status, self.texts.get(path)) {
             (Some(status), _) => (status, &[][..]),
             (None, None) => (404, &[][..]),
@@ -92,6 +100,7 @@ fn run(cache: &Path, offline: bool, url: &str) -> (Answer, String) {
     let remote = RemoteSchemas::new(&RemoteOptions {
         offline,
         cache: Some(cache.to_owned()),
+        ..RemoteOptions::default()
     });
     let answer = remote.read(url);
     assert_eq!(remote.read(url), answer, "asked once a run");
@@ -246,4 +255,29 @@ fn the_commands_resolve_remote_references_or_write_nothing() {
     let (code, report) = run(&["check", "--offline"], cache.path());
     assert_eq!(code, Ok(std::process::ExitCode::SUCCESS), "{report}");
     assert!(run(&["materialize-all", "--offline"], none).0.is_err());
+}
+
+#[test]
+fn a_redirect_is_followed_on_its_own_server_only() {
+    let server = Server::start(&[("/a/1.0.0", b"a: 1\n")]);
+    let other = Server::start(&[("/secret", b"token: x\n")]);
+    let cache = tempfile::tempdir().unwrap();
+    for (from, to) in [
+        ("/here", "/a/1.0.0".to_owned()),
+        ("/there", other.url("/secret")),
+        ("/file", "file:///etc/passwd".to_owned()),
+        ("/loop", "/loop".to_owned()),
+    ] {
+        server.state.lock().unwrap().redirects.insert(from.to_owned(), to);
+    }
+    assert_eq!(run(cache.path(), false, &server.url("/here")), text("a: 1\n"));
+    for (path, expected) in [
+        ("/there", "/secret, on another server: name the base URL there"),
+        ("/file", "it redirects to file:///etc/passwd, on another server"),
+        ("/loop", "it redirects more than 10 times"),
+    ] {
+        let why = run(cache.path(), false, &server.url(path)).0.unwrap_err();
+        assert!(why.contains(expected), "{why}");
+    }
+    assert!(other.requests().is_empty());
 }

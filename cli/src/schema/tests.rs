@@ -55,6 +55,7 @@ fn offline() -> RemoteOptions {
     RemoteOptions {
         offline: true,
         cache: Some("none".into()),
+        ..RemoteOptions::default()
     }
 }
 
@@ -131,6 +132,7 @@ fn list_diff_and_dereference_show_what_is_there() {
         &CURRENT.replace("1.0.0", "1.1.0").replace("integer", "string"),
     );
     let (_, said) = run(RepositoryCommand::List {
+        bases: Bases::default(),
         dir: fixture.0.path().to_owned(),
     })
     .unwrap();
@@ -207,4 +209,138 @@ fn what_is_staged_is_materialized_and_staged_by_the_hook() {
             .contains("there is another hook")
     );
     run(install(true)).unwrap();
+}
+
+/// What materializing says with a configuration, where the user names some places.
+fn configured(config: &str, fixture: &Fixture, named: &[&Path]) -> String {
+    fixture.write(".jsonschema-tools.yaml", config);
+    let mut remote = offline();
+    remote.bases.uris = named.iter().map(|path| path.display().to_string()).collect();
+    let command = RepositoryCommand::Dereference {
+        json: false,
+        remote,
+        file: fixture.path("jsonschema/page/view/current.yaml"),
+    };
+    match run(command) {
+        Ok((_, said)) => said,
+        Err(error) => format!("{error:#}"),
+    }
+}
+
+#[test]
+fn a_configuration_reads_nothing_outside_its_work_tree_unless_the_user_names_it() {
+    let outside = tempfile::tempdir().unwrap();
+    let outside = outside.path().canonicalize().unwrap();
+    fs::write(outside.join("config.json"), r#"{"auths": "secret"}"#).unwrap();
+    let shown = outside.display();
+    let fixture = Fixture::new();
+    fixture.write("jsonschema/page/view/current.yaml", "not: {$ref: /config}\n");
+    fs::create_dir(fixture.path("inside")).unwrap();
+    std::os::unix::fs::symlink(&outside, fixture.path("link")).unwrap();
+    let up = format!("../{}", outside.file_name().unwrap().to_str().unwrap());
+    for uri in [
+        format!("file://{shown}"),
+        outside.display().to_string(),
+        up,
+        "link".to_owned(),
+    ] {
+        let config = format!("schemaBasePath: jsonschema\nschemaBaseUris: [inside, '{uri}']\n");
+        let said = configured(&config, &fixture, &[]);
+        let expected = format!("{shown}: lies outside ");
+        assert!(
+            said.contains(&expected) && said.contains("(schemaBaseUris)"),
+            "{said}"
+        );
+        assert!(!said.contains("secret"), "{said}");
+        let said = configured(&config, &fixture, &[&outside]);
+        assert!(said.contains("secret"), "{said}");
+        let said = configured(
+            &format!("schemaBasePath: '{}'\n", uri.trim_start_matches("file://")),
+            &fixture,
+            &[],
+        );
+        assert!(
+            said.contains("lies outside ") && said.contains("(schemaBasePath)"),
+            "{said}"
+        );
+    }
+    // A place that the user names need not be configured.
+    let config = "schemaBasePath: jsonschema\n";
+    assert!(configured(config, &fixture, &[]).contains("leads to nothing"));
+    assert!(configured(config, &fixture, &[&outside]).contains("secret"));
+}
+
+#[test]
+fn a_folder_beside_the_repository_is_read_within_one_git_work_tree() {
+    let fixture = Fixture::new();
+    fixture.write("one/.jsonschema-tools.yaml", "schemaBaseUris: ['../two']\n");
+    fixture.write("one/a/current.yaml", "not: {$ref: /config}\n");
+    fixture.write("two/config.json", r#"{"title": "shared"}"#);
+    let read = || {
+        let file = fixture.path("one/a/current.yaml");
+        let remote = offline();
+        let command = RepositoryCommand::Dereference {
+            json: false,
+            remote,
+            file,
+        };
+        run(command)
+            .map(|(_, said)| said)
+            .map_err(|error| format!("{error:#}"))
+    };
+    let refusal = read().unwrap_err();
+    assert!(refusal.contains("lies outside "), "{refusal}");
+    fs::create_dir(fixture.path(".git")).unwrap();
+    assert!(read().unwrap().contains("shared"));
+}
+
+#[test]
+fn links_of_a_repository_are_not_followed_out_of_it() {
+    use std::os::unix::fs::symlink;
+    let outside = tempfile::tempdir().unwrap();
+    let secret = outside.path().join("config.json");
+    fs::write(&secret, r#"{"auths": "secret"}"#).unwrap();
+    let config = "schemaBasePath: jsonschema\n";
+    let fixture = Fixture::new();
+    symlink(&secret, fixture.path("jsonschema/config.json")).unwrap();
+    symlink(outside.path(), fixture.path("jsonschema/folder")).unwrap();
+    for (uri, expected) in [
+        ("/config", "which does not exist"),
+        ("/folder/config", "leads to nothing"),
+    ] {
+        fixture.write(
+            "jsonschema/page/view/current.yaml",
+            &format!("not: {{$ref: {uri}}}\n"),
+        );
+        let said = configured(config, &fixture, &[]);
+        assert!(said.contains(expected) && !said.contains("secret"), "{said}");
+    }
+    // The configuration itself.
+    fs::remove_file(fixture.path(".jsonschema-tools.yaml")).unwrap();
+    symlink(&secret, fixture.path(".jsonschema-tools.yaml")).unwrap();
+    let refusal = format!("{:#}", fixture.all(true, false).unwrap_err());
+    assert!(
+        refusal.contains(".jsonschema-tools.yaml: a link that leads out of"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_configured_server_is_one_of_https_or_this_machine() {
+    let fixture = Fixture::new();
+    for (uri, is_taken) in [
+        ("https://schema.example.org/jsonschema/", true),
+        ("http://127.0.0.1:1/jsonschema", true),
+        ("http://169.254.169.254/latest/meta-data", false),
+        ("http://schema.example.org", false),
+    ] {
+        let config = format!("schemaBasePath: jsonschema\nschemaBaseUris: ['{uri}']\n");
+        let said = configured(&config, &fixture, &[]);
+        assert_eq!(said.contains("title: page/view"), is_taken, "{said}");
+        assert_eq!(
+            said.contains("plain http is read from this machine only"),
+            !is_taken,
+            "{said}"
+        );
+    }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::config::Config;
 use super::report::{Problem, Severity};
 use crate::schema_repository::{Number, version_file};
+use crate::worktree::WorkTree;
 
 /// Titles are not this deep: the deepest known has 5 folders.
 const MAX_DEPTH: usize = 32;
@@ -67,6 +68,10 @@ pub(super) struct Listing {
 pub(super) fn folders(base: &Path, config: &Config) -> (Vec<Listing>, Vec<Problem>) {
     let mut found = Vec::new();
     let mut problems = Vec::new();
+    let tree = match WorkTree::around(base) {
+        Ok(tree) => tree,
+        Err(error) => return (found, vec![unreadable(base, error.to_string())]),
+    };
     let mut pending = vec![(String::new(), base.to_owned(), 0)];
     while let Some((title, path, depth)) = pending.pop() {
         let mut names: Vec<String> = match fs::read_dir(&path) {
@@ -92,6 +97,8 @@ pub(super) fn folders(base: &Path, config: &Config) -> (Vec<Listing>, Vec<Proble
                 }
             } else if depth == MAX_DEPTH {
                 problems.push(unreadable(&inner, format!("more than {MAX_DEPTH} folders deep")));
+            } else if let Err(error) = tree.check_link(&inner) {
+                problems.push(unreadable(&inner, format!("{error:#}")));
             } else if is_loop(&inner) {
                 problems.push(unreadable(&inner, "a link to a folder it lies in".to_owned()));
             } else {

@@ -13,6 +13,7 @@ fn offline() -> RemoteSchemas {
     RemoteSchemas::new(&RemoteOptions {
         offline: true,
         cache: Some("none".into()),
+        ..RemoteOptions::default()
     })
 }
 
@@ -487,4 +488,29 @@ fn any_narrowing_of_a_real_schema_is_found_and_shown() {
     }
     assert!(tried > 500, "{tried}");
     assert_eq!(unshown, Vec::<String>::new(), "of {tried}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_is_a_link_out_of_the_repository_is_not_checked() {
+    let outside = repository(&[("1.0.0.yaml", "password: hunter2\n")]);
+    let dir = repository(&[
+        (".jsonschema-tools.yaml", "contentTypes: [yaml]\n"),
+        ("a/current.yaml", &schema("a", "1.0.0")),
+        ("a/1.0.0.yaml", &schema("a", "1.0.0")),
+        ("a/1.0.0", "1.0.0.yaml"),
+        ("a/latest.yaml", "1.0.0.yaml"),
+        ("a/latest", "latest.yaml"),
+    ]);
+    std::os::unix::fs::symlink(outside.path(), dir.path().join("b")).unwrap();
+    let report = check_schemas(dir.path(), Compatibility::Full).unwrap();
+    let problems: Vec<_> = report
+        .problems
+        .iter()
+        .map(|problem| (problem.rule, &problem.message))
+        .collect();
+    let [("structure-readable", message)] = problems.as_slice() else {
+        panic!("{problems:?}");
+    };
+    assert!(message.starts_with("a link that leads out of"), "{message}");
 }

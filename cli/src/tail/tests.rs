@@ -252,6 +252,23 @@ fn a_line_has_time_stream_and_text() {
 }
 
 #[test]
+fn what_a_server_sends_is_shown_without_what_a_terminal_acts_on() {
+    assert_eq!(pretty("no JSON \u{1b}[2J"), "no JSON \u{fffd}[2J");
+    assert_eq!(pretty("{\"a\":\"\u{9b}2J\"}"), "- - {\"a\":\"\u{fffd}2J\"}");
+    let frames = "retry: 1\n\nevent: gap\nid: [1]\ndata: \u{1b}[2J\n\nevent: error\ndata: \u{1b}[3J\n\n";
+    let world = World::new(&[frames, "event: end\nid: [\u{9b}9]\ndata: {}\n\n"]);
+    let (_, _, log) = world.run(&["a"]);
+    let expected = [
+        "gap: \u{fffd}[2J",
+        "the relay ends the connection: \u{fffd}[3J",
+        "to go on: --from-id '[\u{fffd}9]'",
+    ];
+    for line in expected {
+        assert!(log.contains(line), "{log:?}");
+    }
+}
+
+#[test]
 fn arguments_that_cannot_be_obeyed_are_told_before_anything_is_asked() {
     for (more, expected) in [
         (&["a b"][..], "stream"),

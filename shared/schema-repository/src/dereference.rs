@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::error::{Fault, Problem};
 use crate::files::{Files, file_version, in_folder, read, remote, split};
 use crate::node::{Node, Object, join};
-use crate::remote::{Remote, is_url, resolve};
+use crate::remote::{Remote, base_of, is_url, resolve};
 
 /// A reference that comes after this many others, each led to by the one before, is refused: a server can answer with
 /// ever new ones.
@@ -210,6 +210,7 @@ impl<'a, R: Remote> Resolver<'a, R> {
             Missed::Nothing(why) => unknown(&why),
             Missed::Outside => fault(Problem::OutsideRef(uri.to_owned())),
             Missed::UnknownScheme => fault(Problem::UnknownScheme(uri.to_owned())),
+            Missed::Foreign(url) => fault(Problem::ForeignRef(uri.to_owned(), url)),
             Missed::Unavailable { url, why } => fault(Problem::Unavailable {
                 reference: uri.to_owned(),
                 url,
@@ -305,8 +306,12 @@ impl<'a, R: Remote> Resolver<'a, R> {
         )))
     }
 
-    /// The document at a URL, or at that with an extension.
+    /// The document at a URL, or at that with an extension. Only configured servers are asked: the author of a schema may
+    /// be a stranger, who must not choose what this machine connects to.
     fn fetch(&self, url: &str) -> Result<(Place, Node), Missed> {
+        if base_of(self.sources.urls, url).is_none() {
+            return Err(Missed::Foreign(url.to_owned()));
+        }
         for extension in EXTENSIONS {
             let url = format!("{url}{extension}");
             let place = Place::Url(url.clone());
@@ -335,6 +340,7 @@ enum Missed {
     Nothing(String),
     Outside,
     UnknownScheme,
+    Foreign(String),
     Unavailable { url: String, why: String },
     Fault(Fault),
 }

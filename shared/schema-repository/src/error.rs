@@ -37,6 +37,11 @@ pub enum Problem {
     /// A reference by a scheme that schemas are not read by.
     #[error("$ref {0} is neither a path nor a URL of http or https")]
     UnknownScheme(String),
+    /// A reference to a document of a server that is not configured.
+    #[error(
+        "$ref {0} leads to {1}, which is below no URL of schemaBaseUris: add the base URL of its repository there"
+    )]
+    ForeignRef(String, String),
     /// A reference to a document of another server that cannot be had.
     #[error("$ref {reference}: {url} cannot be had: {why}")]
     Unavailable {

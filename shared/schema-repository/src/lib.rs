@@ -27,5 +27,5 @@ pub use files::{File, Files, Version, check_remote, read};
 pub use materialize::{Change, Listed, Others, Repository};
 pub use node::{Node, Object};
 pub use options::{Bounds, Options};
-pub use remote::Remote;
+pub use remote::{Remote, redirect};
 pub use text::{write_json, write_yaml};

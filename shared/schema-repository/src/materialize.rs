@@ -12,7 +12,7 @@ use crate::files::{File, Files, Version, file_version, follow, in_folder, link_t
 use crate::merge::merge_all_of;
 use crate::node::{Node, Object};
 use crate::options::Options;
-use crate::remote::Remote;
+use crate::remote::{Remote, base};
 use crate::text::{write_json, write_yaml};
 
 /// A file that should be there as it is here.
@@ -62,7 +62,7 @@ impl<'a, R: Remote> Repository<'a, R> {
             Regex::new(pattern).map_err(|error| Fault::new(".jsonschema-tools.yaml", "", problem(error)))
         });
         let ignored = ignored.collect::<Result<_, _>>()?;
-        let urls = others.urls.iter().map(|url| url.trim_end_matches('/').to_owned());
+        let urls = others.urls.iter().map(|url| base(url));
         Ok(Self {
             documents: Documents::new(own, others.files),
             urls: urls.collect(),

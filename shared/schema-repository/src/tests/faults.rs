@@ -134,7 +134,7 @@ fn each_fault_has_a_name_a_file_and_a_pointer() {
         (
             with_ref("https://example.org/b"),
             "/properties/x~1y/$ref",
-            "https://example.org/b cannot be had: there is no network",
+            "https://example.org/b, which is below no URL of schemaBaseUris",
         ),
         (
             with_ref("ftp://example.org/b"),

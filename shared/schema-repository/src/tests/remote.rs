@@ -23,6 +23,9 @@ impl Remote for Servers {
 
 const BASE: &str = "https://a.org/jsonschema/";
 
+/// A second base.
+const OTHER_BASE: &str = "https://b.org";
+
 /// The schema that `text` becomes, and what was asked for.
 fn dereference(
     text: &str,
@@ -38,7 +41,7 @@ fn dereference(
     };
     let others = Others {
         files: Vec::new(),
-        urls: vec![BASE.to_owned()],
+        urls: vec![BASE.to_owned(), OTHER_BASE.to_owned()],
     };
     let schema = Repository::new(files, others, Options::default(), &servers)
         .unwrap()
@@ -152,6 +155,30 @@ fn what_cannot_be_had_is_named_with_file_pointer_and_url() {
         let fault = schema.unwrap_err().to_string();
         let place = "a/current.yaml: /not/$ref: ";
         assert!(fault.starts_with(place) && fault.contains(expected), "{fault}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_configured_is_never_asked() {
+    for (uri, leads_to) in [
+        ("http://169.254.169.254/latest/meta-data", None),
+        ("https://a.org/secret", None),
+        ("https://a.org/jsonschema/../secret", None),
+        ("http://b.org/x", None),
+        // A configured server leads on to another.
+        ("https://b.org/x#", Some("http://127.0.0.1/y")),
+    ] {
+        let texts = [("https://b.org/x", "$ref: http://127.0.0.1/y\n")];
+        let (schema, asked) = dereference(&format!("not: {{$ref: '{uri}'}}\n"), &[], &texts);
+        let fault = schema.unwrap_err();
+        let foreign = leads_to.unwrap_or(uri).to_owned();
+        assert_eq!(fault.problem, Problem::ForeignRef(foreign.clone(), foreign));
+        let expected: &[&str] = if leads_to.is_some() {
+            &["https://b.org/x"]
+        } else {
+            &[]
+        };
+        assert_eq!(asked, expected, "{uri}");
     }
 }
 
