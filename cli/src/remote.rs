@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body};
 
-use crate::http::one_line;
+use crate::http::{one_line, plain};
 use crate::schema_repository::version_file;
 
 /// Largest schema that is read. The largest known has 23 kB.
@@ -113,7 +113,7 @@ impl RemoteSchemas {
         let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         warnings
             .iter()
-            .try_for_each(|warning| writeln!(log, "warning: {warning}"))
+            .try_for_each(|warning| writeln!(log, "warning: {}", plain(warning)))
     }
 
     fn warn(&self, warning: String) {

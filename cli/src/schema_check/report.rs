@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::lines::line_of;
+use crate::http::plain;
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -163,15 +164,15 @@ impl Report {
                 Severity::Error => "error",
                 Severity::Materialize => "needs materializing",
             };
-            writeln!(out, "{severity}: {}", problem.message)?;
+            writeln!(out, "{severity}: {}", plain(&problem.message))?;
             let pointer = match problem.pointer.as_str() {
                 "" => String::new(),
-                pointer => format!(" {pointer}"),
+                pointer => format!(" {}", plain(pointer)),
             };
             writeln!(out, "  at {}:{}{pointer}", problem.file, problem.line)?;
             writeln!(out, "  rule {}", problem.name())?;
             for line in shown(problem) {
-                writeln!(out, "  {line}")?;
+                writeln!(out, "  {}", plain(&line))?;
             }
             writeln!(out, "  fix: {}\n", problem.fix)?;
         }

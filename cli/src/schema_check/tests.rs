@@ -514,3 +514,18 @@ fn a_folder_that_is_a_link_out_of_the_repository_is_not_checked() {
     };
     assert!(message.starts_with("a link that leads out of"), "{message}");
 }
+
+#[test]
+fn a_report_shows_no_control_characters_of_a_schema() {
+    let text = schema("a", "1.0.0") + "not: {\"x\\e[3J\": {$ref: \"/\\e[2J\"}}\n";
+    let dir = repository(&[("a/current.yaml", &text)]);
+    let report = check_schemas(dir.path(), Compatibility::Full).unwrap();
+    let mut out = Vec::new();
+    report.write(Format::Human, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(
+        out.contains("\u{fffd}[2J") && out.contains("/not/x\u{fffd}[3J"),
+        "{out:?}"
+    );
+    assert!(!out.contains('\u{1b}'), "{out:?}");
+}
