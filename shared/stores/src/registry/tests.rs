@@ -1,4 +1,5 @@
 mod format_1;
+mod races;
 mod revisions;
 
 use eventstar_platform_memory::{Fault, Memory};
