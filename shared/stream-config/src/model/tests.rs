@@ -339,6 +339,53 @@ fn what_is_wrong_is_named_by_its_pointer() {
 }
 
 #[test]
+fn a_stream_that_names_tokens_takes_tokens_only_unless_it_says_otherwise() {
+    let configs = StreamConfigs::parse(&json!({
+        "named": {"producers": {"tokens": ["shop"]}},
+        "none": {"producers": {"auth": "none", "tokens": ["shop"]}},
+        "empty": {"producers": {"tokens": []}},
+        "any": {"producers": {"auth": "token"}},
+        "open": {},
+    }))
+    .unwrap();
+    let required = |name: &str| configs.stream(name).unwrap().token_required;
+    assert_eq!(
+        ["named", "none", "empty", "any", "open"].map(required),
+        [true, false, true, true, false]
+    );
+}
+
+#[test]
+fn the_tokens_of_a_stream_replace_those_of_the_defaults() {
+    let configs = StreamConfigs::parse(&json!({
+        "defaults": {"producers": {"auth": "token", "tokens": ["a", "b"]}},
+        "streams": {
+            "own": {"producers": {"tokens": ["c"]}},
+            "default": {"producers": {"auth": "token"}},
+            "other": {"topics": ["t"]},
+        },
+    }))
+    .unwrap();
+    let tokens = |name: &str| configs.stream(name).unwrap().tokens.clone();
+    assert_eq!(tokens("own"), ["c"]);
+    assert_eq!(tokens("default"), ["a", "b"]);
+    assert_eq!(tokens("other"), ["a", "b"]);
+    let merged = configs.settings("own").unwrap();
+    assert_eq!(merged["producers"], json!({"auth": "token", "tokens": ["c"]}));
+}
+
+#[test]
+fn a_stream_that_names_tokens_is_not_opened_by_the_defaults() {
+    let configs = StreamConfigs::parse(&json!({
+        "defaults": {"producers": {"auth": "none"}},
+        "streams": {"a": {"producers": {"tokens": ["c"]}}, "b": {"producers": {"auth": "none", "tokens": ["c"]}}},
+    }))
+    .unwrap();
+    assert!(configs.stream("a").unwrap().token_required);
+    assert!(!configs.stream("b").unwrap().token_required);
+}
+
+#[test]
 fn remembered_lookups_are_bounded() {
     let configs = StreamConfigs::parse(&json!({"/./": {}})).unwrap();
     for n in 0..=MAX_REMEMBERED {
