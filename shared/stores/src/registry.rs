@@ -4,6 +4,7 @@
 //! the next request of an administrator, and a miss in KV can be answered from here.
 
 mod check;
+mod flush;
 mod index;
 mod revisions;
 
@@ -16,7 +17,6 @@ use eventstar_ports::{
     SchemaFile, Sql, SqlValue, Statement, StoredConfig,
 };
 use eventstar_stream_config::StreamConfigs;
-use futures_util::StreamExt;
 use serde_json::value::RawValue;
 
 use crate::keys;
@@ -35,9 +35,6 @@ const MAX_DOCUMENT_BYTES: usize = 1_900_000;
 
 /// Versions listed in a history.
 const HISTORY: u64 = 100;
-
-/// KV writes under way at once: Workers allow six connections that wait for headers.
-const KV_WRITES_AT_ONCE: usize = 6;
 
 /// How often a publish that another one overtook is tried again.
 const MAX_TRIES: usize = 10;
@@ -470,45 +467,6 @@ impl<S: Sql, K: KeyValueWrite> SqlRegistry<S, K> {
                 config: None,
             })
             .collect())
-    }
-
-    /// Writes to KV what it is owed; returns how many keys it is owed still. A KV failure is no error: what was published
-    /// is committed, and the next request tries again.
-    async fn flush(&self) -> Result<usize, PortError> {
-        let mut owed = 0;
-        let mut after = String::new();
-        loop {
-            let rows = self
-                .query(
-                    "SELECT key, value FROM registry_kv WHERE owed = 1 AND key > ? ORDER BY key LIMIT 32",
-                    vec![after.as_str().into()],
-                )
-                .await?;
-            let Some(last) = rows.last() else { return Ok(owed) };
-            after = last.text(0).to_owned();
-            let writes = rows.into_iter().map(|mut row| async move {
-                let (key, value) = (row.text(0).to_owned(), row.take_blob(1));
-                self.kv.put(&key, &value).await.ok().map(|()| (key, value))
-            });
-            let written: Vec<_> = futures_util::stream::iter(writes)
-                .buffer_unordered(KV_WRITES_AT_ONCE)
-                .collect()
-                .await;
-            owed += written.iter().filter(|done| done.is_none()).count();
-            let paid: Vec<Statement> = written
-                .into_iter()
-                .flatten()
-                .map(|(key, value)| {
-                    Statement::new(
-                        "UPDATE registry_kv SET owed = 0 WHERE key = ? AND value = ?",
-                        vec![key.as_str().into(), value.into()],
-                    )
-                })
-                .collect();
-            if !paid.is_empty() {
-                self.sql.write(paid).await?;
-            }
-        }
     }
 }
 
