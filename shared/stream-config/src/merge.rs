@@ -1,6 +1,24 @@
 //! PHP's `array_replace_recursive`, which EventStreamConfig merges defaults with.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+/// The settings of a stream over the defaults. `producers.tokens` replaces the default's list: by index, a token that the
+/// stream does not name could stay. It needs a token, too, unless the stream itself has an `auth`.
+pub(crate) fn merge_settings(defaults: &Map<String, Value>, own: &Value) -> Value {
+    let mut merged = Value::Object(defaults.clone());
+    if own.pointer("/producers/tokens").is_some() {
+        for (pointer, value) in [
+            ("/producers/tokens", Value::Null),
+            ("/producers/auth", "token".into()),
+        ] {
+            if let Some(default) = merged.pointer_mut(pointer) {
+                *default = value;
+            }
+        }
+    }
+    merge(&mut merged, own);
+    merged
+}
 
 /// Merges `over` into `base`: objects merge recursively and arrays **by index**; everything else, `null` too, replaces.
 pub fn merge(base: &mut Value, over: &Value) {

@@ -9,7 +9,7 @@ use eventstar_event::names::MAX_NAME_BYTES;
 use serde_json::{Map, Value};
 
 use crate::constraints::Constraints;
-use crate::merge;
+use crate::merge::merge_settings;
 use crate::pattern::StreamPattern;
 use crate::stream::{self, Stream, strings};
 
@@ -135,9 +135,7 @@ impl StreamConfigs {
             if !settings.is_object() {
                 return error(at, "expected a map of settings");
             }
-            let mut merged = Value::Object(defaults.clone());
-            merge(&mut merged, settings);
-            let Value::Object(mut settings) = merged else {
+            let Value::Object(mut settings) = merge_settings(&defaults, settings) else {
                 continue;
             };
             stream::check(&settings).map_err(|(below, message)| ConfigError {

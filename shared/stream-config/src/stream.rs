@@ -136,7 +136,10 @@ impl Stream {
                 .and_then(|legacy| legacy.get("schema_uri"))
                 .and_then(Value::as_str)
                 .map(str::to_owned),
-            token_required: producers.and_then(|p| p.get("auth")).and_then(Value::as_str) == Some("token"),
+            token_required: match producers.and_then(|p| p.get("auth")).and_then(Value::as_str) {
+                Some(auth) => auth == "token",
+                None => producers.is_some_and(|p| p.get("tokens").is_some()),
+            },
             tokens: strings(producers.and_then(|p| p.get("tokens"))),
         }
     }
