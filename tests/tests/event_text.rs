@@ -1,5 +1,9 @@
 //! What becomes of an event's text on its way: the platform fills in its own members and keeps the rest.
 
+use std::env;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use eventstar_tests::events::{PrivateStream, test_event};
 use eventstar_tests::random::{Seeded, fresh_uuid};
 use eventstar_tests::text::{as_sent, get, minify, names, remove, replace};
@@ -11,6 +15,31 @@ fn through(instance: &Instance, stream: &PrivateStream, body: &str) -> String {
     Events::open(&instance.origin, &stream.from_the_beginning())
         .next_event()
         .data
+}
+
+/// Reads JSON, whose texts must be well-formed.
+const JAVASCRIPT: &str = r#"JSON.parse(require("fs").readFileSync(0, "utf8"), (name, value) => {
+  if (!name.isWellFormed() || (typeof value === "string" && !value.isWellFormed())) throw new Error(name);
+  return value;
+});"#;
+
+/// As above: half a pair cannot be encoded.
+const PYTHON: &str =
+    "import json, sys; json.dumps(json.loads(sys.stdin.buffer.read()), ensure_ascii=False).encode()";
+
+/// Whether a program is there and ends well when it is given `text`.
+fn is_read_by(program: &str, arguments: &[&str], text: &str) -> bool {
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        return false;
+    };
+    let mut input = child.stdin.take().expect("an input");
+    input.write_all(text.as_bytes()).expect("a reader");
+    drop(input);
+    child.wait().expect("an end").success()
 }
 
 fn is_receive_time(text: &str) -> bool {
@@ -177,6 +206,15 @@ fn half_a_surrogate_pair_is_replaced_and_all_else_is_kept() {
     assert_eq!(as_sent(&data, &expected, &[]), expected);
     let twice = stream.event_with(&fresh_uuid(), r#","\ud83d":1,"\ud83e":2"#);
     let refused = instance.post(twice).expect(400);
+    for text in [&data, &refused.text()] {
+        let node = env::var("EVENTSTAR_NODE").expect("EVENTSTAR_NODE");
+        assert!(is_read_by(&node, &["-e", JAVASCRIPT], text), "{text}");
+        if is_read_by("python3", &["-c", ""], "") {
+            assert!(is_read_by("python3", &["-c", PYTHON], text), "{text}");
+        } else {
+            eprintln!("no `python3` on PATH: texts with mended escapes are not read by it");
+        }
+    }
     assert_eq!(
         refused.json()["invalid"][0]["context"]["errors"][0]["keyword"],
         "duplicate_key"
