@@ -14,7 +14,7 @@ use bytes::Bytes;
 use eventstar_delivery::kafka_proxy;
 use eventstar_http_api::{Request, Response, common_headers, info, method_not_allowed, readiness, route};
 use eventstar_ports::{Level, Platform};
-use eventstar_stores::{ConfigCache, Needs, Readiness, VersionReader, bad_settings};
+use eventstar_stores::{ConfigCache, Readiness, StreamNeeds, VersionReader, bad_settings};
 use http::Method;
 
 pub use eventstar_delivery::{Attempt, Delivered, deliver as consume};
@@ -53,8 +53,8 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
 }
 
 async fn ready<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
-    let needs = Needs {
-        configs: Some(&isolate.configs),
+    let needs = StreamNeeds {
+        configs: &isolate.configs,
         // Publishing begins here.
         is_published: false,
         has_kafka_proxy: matches!(kafka_proxy(platform), Ok(Some(_))),

@@ -37,7 +37,7 @@ use eventstar_http_api::{
     query_value, readiness, route, with_credentials,
 };
 use eventstar_ports::{Config, Platform};
-use eventstar_stores::{ConfigCache, Needs, Readiness, SchemaCache, VersionReader};
+use eventstar_stores::{ConfigCache, Readiness, SchemaCache, StreamNeeds, VersionReader};
 use http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ALLOW, HeaderValue};
 use http::{Method, StatusCode};
 
@@ -113,8 +113,8 @@ async fn answer<P: Platform>(
         }
         Endpoint::Spec => not_found(request),
         Endpoint::Ready => {
-            let needs = Needs {
-                configs: Some(&isolate.configs),
+            let needs = StreamNeeds {
+                configs: &isolate.configs,
                 is_published: true,
                 has_kafka_proxy: matches!(kafka_proxy(platform), Ok(Some(_))),
             };

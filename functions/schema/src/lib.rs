@@ -19,7 +19,7 @@ use eventstar_http_api::{
 use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_pages as pages;
 use eventstar_ports::{Platform, PortError};
-use eventstar_stores::{LatestChecks, Needs, Readiness, VersionReader, decode, keys, read_through};
+use eventstar_stores::{LatestChecks, Readiness, VersionReader, decode, keys, read_through};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION, VARY};
 use http::{Method, StatusCode};
 
@@ -57,15 +57,7 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
 }
 
 async fn ready<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
-    let needs = Needs {
-        configs: None,
-        is_published: false,
-        has_kafka_proxy: false,
-    };
-    let missing = isolate
-        .readiness
-        .missing(platform, &isolate.version, &needs)
-        .await;
+    let missing = isolate.readiness.missing(platform, &isolate.version, &()).await;
     readiness(request, platform, &missing)
 }
 

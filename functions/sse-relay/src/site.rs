@@ -15,7 +15,7 @@ use eventstar_http_api::{
 };
 use eventstar_pages as pages;
 use eventstar_ports::{Body, Platform, PortError};
-use eventstar_stores::Needs;
+use eventstar_stores::StreamNeeds;
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -59,8 +59,8 @@ pub(crate) async fn answer<P: Platform>(
 }
 
 async fn ready<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
-    let needs = Needs {
-        configs: Some(&isolate.configs),
+    let needs = StreamNeeds {
+        configs: &isolate.configs,
         is_published: true,
         has_kafka_proxy: matches!(kafka_proxy(platform), Ok(Some(_))),
     };

@@ -14,7 +14,7 @@ use eventstar_http_api::{
 };
 use eventstar_mediawiki_api::{self as mediawiki, ApiError};
 use eventstar_ports::Platform;
-use eventstar_stores::{ConfigCache, Configs, Needs, Readiness, VersionReader};
+use eventstar_stores::{ConfigCache, Configs, Readiness, StreamNeeds, VersionReader};
 use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
@@ -57,8 +57,8 @@ pub async fn handle<P: Platform>(isolate: &Rc<Isolate>, platform: P, request: Re
 }
 
 async fn ready<P: Platform>(isolate: &Isolate, platform: &P, request: &Request) -> Response {
-    let needs = Needs {
-        configs: Some(&isolate.configs),
+    let needs = StreamNeeds {
+        configs: &isolate.configs,
         is_published: true,
         // It neither writes nor reads streams.
         has_kafka_proxy: true,

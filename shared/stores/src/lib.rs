@@ -31,7 +31,7 @@ pub use object::{LogObject, registry_object};
 pub use outages::ReadFailure;
 pub use outbox::{OutboxMessage, SqlOutbox, drain_in_rounds};
 pub use poll::{PolledLog, follow_by_polling};
-pub use readiness::{Missing, Needs, Readiness};
+pub use readiness::{Missing, Needs, Readiness, StreamNeeds};
 pub use registry::{SqlRegistry, page_title};
 pub use schemas::{LatestChecks, SchemaCache, SchemaLookup, load_schemas, read_many_through, read_through};
 pub use settings::{bad_entries, bad_number, bad_origins, bad_proxies, bad_setting, bad_settings};

@@ -15,14 +15,46 @@ const LIFE: Millis = 1_000;
 /// The names of all that is missing, each with the reason and the remedy. The errors of backends are in the log alone.
 pub type Missing = BTreeMap<&'static str, String>;
 
-/// The needs of a function, besides edge KV and the registry.
-pub struct Needs<'c> {
-    /// The stream config.
-    pub configs: Option<&'c ConfigCache>,
+/// The needs of a function, besides edge KV and the registry. `()` is for one that has no others: what reads stream configs is not
+/// in its WASM then.
+pub trait Needs {
+    /// Adds what is missing.
+    async fn look<P: Platform>(&self, platform: &P, missing: &mut Missing);
+}
+
+impl Needs for () {
+    async fn look<P: Platform>(&self, _: &P, _: &mut Missing) {}
+}
+
+/// The needs of a function that reads the stream config.
+pub struct StreamNeeds<'c> {
+    /// Its copy of the stream config.
+    pub configs: &'c ConfigCache,
     /// The function can do nothing while no stream config is published.
     pub is_published: bool,
     /// There is a Kafka proxy, for streams that are in Kafka.
     pub has_kafka_proxy: bool,
+}
+
+impl Needs for StreamNeeds<'_> {
+    async fn look<P: Platform>(&self, platform: &P, missing: &mut Missing) {
+        let configs = match self.configs.current(platform).await {
+            Ok(configs) => configs,
+            Err(error) => {
+                platform.log(Level::Warn, &format!("not ready: {error}"));
+                missing.insert("stream_config", "the stream config cannot be read".to_owned());
+                return;
+            }
+        };
+        if configs.version == 0 && self.is_published {
+            let why = "no stream config is published: publish one with `eventstar stream publish`";
+            missing.insert("stream_config", why.to_owned());
+        }
+        if configs.streams.are_in_kafka() && !self.has_kafka_proxy {
+            let why = "streams are in Kafka, but KAFKA_REST_URL is not set or cannot be used: set it";
+            missing.insert("kafka", why.to_owned());
+        }
+    }
 }
 
 /// The result of the last look of an isolate.
@@ -38,7 +70,7 @@ impl Readiness {
         &self,
         platform: &P,
         version: &VersionReader,
-        needs: &Needs<'_>,
+        needs: &impl Needs,
     ) -> Missing {
         let now = platform.now();
         let is_recent = |looked: Millis| (looked..looked + LIFE).contains(&now);
@@ -55,7 +87,7 @@ impl Readiness {
     }
 }
 
-async fn look<P: Platform>(platform: &P, version: &VersionReader, needs: &Needs<'_>) -> Missing {
+async fn look<P: Platform>(platform: &P, version: &VersionReader, needs: &impl Needs) -> Missing {
     let mut missing = Missing::new();
     if let Err(error) = platform.kv().get(keys::REPOSITORIES).await {
         platform.log(Level::Warn, &format!("not ready: {error}"));
@@ -67,25 +99,7 @@ async fn look<P: Platform>(platform: &P, version: &VersionReader, needs: &Needs<
             "the registry does not answer: is `delivery` deployed?".to_owned(),
         );
     }
-    let Some(configs) = needs.configs else {
-        return missing;
-    };
-    let configs = match configs.current(platform).await {
-        Ok(configs) => configs,
-        Err(error) => {
-            platform.log(Level::Warn, &format!("not ready: {error}"));
-            missing.insert("stream_config", "the stream config cannot be read".to_owned());
-            return missing;
-        }
-    };
-    if configs.version == 0 && needs.is_published {
-        let why = "no stream config is published: publish one with `eventstar stream publish`";
-        missing.insert("stream_config", why.to_owned());
-    }
-    if configs.streams.are_in_kafka() && !needs.has_kafka_proxy {
-        let why = "streams are in Kafka, but KAFKA_REST_URL is not set or cannot be used: set it";
-        missing.insert("kafka", why.to_owned());
-    }
+    needs.look(platform, &mut missing).await;
     missing
 }
 
@@ -109,8 +123,8 @@ mod tests {
     /// The names of what a new isolate misses.
     async fn missing(memory: &Memory, is_published: bool, has_kafka_proxy: bool) -> Vec<&'static str> {
         let configs = ConfigCache::default();
-        let needs = Needs {
-            configs: Some(&configs),
+        let needs = StreamNeeds {
+            configs: &configs,
             is_published,
             has_kafka_proxy,
         };
@@ -157,23 +171,18 @@ mod tests {
         run(async {
             let memory = Memory::new();
             let (readiness, version) = (Readiness::default(), VersionReader::default());
-            let needs = Needs {
-                configs: None,
-                is_published: false,
-                has_kafka_proxy: false,
-            };
             let calls = memory.calls();
             for _ in 0..100 {
-                assert!(readiness.missing(&memory, &version, &needs).await.is_empty());
+                assert!(readiness.missing(&memory, &version, &()).await.is_empty());
             }
             assert_eq!(memory.calls() - calls, 2, "one of KV and one of the registry");
             memory.fail("registry", Fault::Before);
-            assert!(readiness.missing(&memory, &version, &needs).await.is_empty());
+            assert!(readiness.missing(&memory, &version, &()).await.is_empty());
             memory.advance(LIFE);
-            assert_eq!(readiness.missing(&memory, &version, &needs).await.len(), 1);
+            assert_eq!(readiness.missing(&memory, &version, &()).await.len(), 1);
             memory.heal();
             memory.advance(LIFE);
-            assert!(readiness.missing(&memory, &version, &needs).await.is_empty());
+            assert!(readiness.missing(&memory, &version, &()).await.is_empty());
         });
     }
 }
