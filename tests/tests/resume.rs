@@ -258,7 +258,7 @@ fn a_reader_that_resumes_gets_what_is_in_partitions_that_are_new() {
     let instance = Instance::from_env();
     let stream = PrivateStream::new("raised");
     let configure = |partitions: u32| {
-        let settings = json!({"schema_title": "test/event", "partitions": partitions});
+        let settings = json!({"schema_title": "job/run", "partitions": partitions});
         add_known_streams(&instance, &json!({&stream.name: settings}));
     };
     configure(1);
@@ -286,7 +286,7 @@ fn a_reader_whose_topic_is_gone_is_told_and_goes_on_with_the_rest() {
     let name = &stream.name;
     let [old, kept, new] = ["old", "kept", "new"].map(|part| format!("{part}.{name}"));
     let configure = |topics: &[&String]| {
-        let settings = json!({"schema_title": "test/event", "topics": topics});
+        let settings = json!({"schema_title": "job/run", "topics": topics});
         add_known_streams(&instance, &json!({name: settings}));
     };
     configure(&[&old, &kept]);
