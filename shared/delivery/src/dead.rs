@@ -125,11 +125,13 @@ pub(crate) fn scope(stream: &str, sinks: &[Sink]) -> String {
 /// A short text that is the same for like failures of `scope`: numbers, ids and what stands in quotes do not count.
 #[must_use]
 pub fn fingerprint(scope: &str, reason: &str) -> String {
+    // An id is one word, also where a group of it has letters alone.
+    let ends_word = |c: char| !c.is_alphanumeric() && c != '-';
     let mut kind = String::with_capacity(reason.len());
     let mut quoted = None;
-    for word in reason.split_inclusive(|c: char| !c.is_alphanumeric()) {
-        let end = word.chars().next_back().filter(|c| !c.is_alphanumeric());
-        let name = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+    for word in reason.split_inclusive(ends_word) {
+        let end = word.chars().next_back().filter(|c| ends_word(*c));
+        let name = word.trim_end_matches(ends_word);
         if quoted.is_none() && !name.contains(|c: char| c.is_ascii_digit()) {
             kind.push_str(name);
         }
@@ -275,6 +277,10 @@ mod tests {
         assert_eq!(
             of("no 550e8400-e29b-41d4-a716-446655440000"),
             of("no 110e8400-e29b-41d4-a716-446655440000")
+        );
+        assert_eq!(
+            of("no 550e8400-e29b-41d4-a716-446655440000"),
+            of("no 110e8400-eabc-41d4-bcde-446655440000")
         );
         assert_ne!(of("\"a\" is no log"), of("\"a\" is a log"));
     }
