@@ -43,7 +43,7 @@ pub(crate) fn secret_base_url(text: &str) -> Result<String> {
     Ok(base)
 }
 
-/// Whether what is sent to a URL is encrypted, or stays on this machine.
+/// True if what is sent to a URL is encrypted, or stays on this machine.
 pub(crate) fn is_https_or_loopback(url: &str) -> bool {
     let Ok(url) = url.parse::<Uri>() else {
         return false;

@@ -23,7 +23,7 @@ impl WorkTree {
         })
     }
 
-    /// Whether a file or folder lies within, once its links are followed.
+    /// True if a file or folder lies within, once its links are followed.
     pub(crate) fn holds(&self, path: &Path) -> bool {
         path.canonicalize().is_ok_and(|path| path.starts_with(&self.top))
     }

@@ -27,7 +27,7 @@ const JAVASCRIPT: &str = r#"JSON.parse(require("fs").readFileSync(0, "utf8"), (n
 const PYTHON: &str =
     "import json, sys; json.dumps(json.loads(sys.stdin.buffer.read()), ensure_ascii=False).encode()";
 
-/// Whether a program is there and ends well when it is given `text`.
+/// True if a program is there and ends well when it is given `text`.
 fn is_read_by(program: &str, arguments: &[&str], text: &str) -> bool {
     let child = Command::new(program)
         .args(arguments)

@@ -12,10 +12,10 @@ use flate2::write::GzEncoder;
 /// Requests at a time.
 const AT_ONCE: usize = 4;
 
-/// What a request may take, in bytes: three of them and all else fit the 128 MB of an isolate.
+/// The most that a request may take, in bytes: three of them and all else fit the 128 MB of an isolate.
 const BUDGET: u64 = 40_000_000;
 
-/// What a body may have when it is inflated.
+/// The most bytes of a body when it is inflated.
 const INFLATED: usize = 10 * 1024 * 1024;
 
 const HEAD: &str = r#"{"$schema":"/test/event/1.1.0","meta":{"stream":"test.event"},"#;

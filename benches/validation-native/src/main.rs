@@ -21,12 +21,12 @@ use pairs::Pair;
 /// The registry's limit on a schema, in bytes.
 const MAX_SCHEMA_BYTES: usize = 1_899_000;
 
-/// How many of the slowest pairs are printed.
+/// The number of the slowest pairs that are printed.
 const SHOWN: usize = 12;
 
 #[derive(Parser)]
 struct Options {
-    /// How many pairs.
+    /// The number of pairs.
     #[arg(long, default_value_t = 2000)]
     pairs: u64,
     /// The first pair.

@@ -211,7 +211,7 @@ fn what_is_staged_is_materialized_and_staged_by_the_hook() {
     run(install(true)).unwrap();
 }
 
-/// What materializing says with a configuration, where the user names some places.
+/// The outcome of materializing with a configuration, where the user names some places.
 fn configured(config: &str, fixture: &Fixture, named: &[&Path]) -> String {
     fixture.write(".jsonschema-tools.yaml", config);
     let mut remote = offline();

@@ -141,7 +141,7 @@ struct Common<'c, P> {
     now: Millis,
     /// The receive time in ISO 8601, as JSON text.
     quoted: String,
-    /// How many errors may still be told.
+    /// The number of errors that may still be reported.
     errors: Cell<usize>,
     /// Bytes of refused events that may still be repeated with their defaults.
     filled_left: Cell<usize>,

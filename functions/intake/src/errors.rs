@@ -53,7 +53,7 @@ impl Budget {
     }
 }
 
-/// How much of what was refused is repeated.
+/// Limits the text of refused events that is repeated.
 pub(crate) struct Repeated {
     left: usize,
 }
@@ -67,7 +67,7 @@ impl Default for Repeated {
 }
 
 impl Repeated {
-    /// What is repeated of an event: all of at most `longest` bytes, until there was a lot of them, then its beginning.
+    /// The text of an event that is repeated: all of at most `longest` bytes, until there was a lot of them, then its beginning.
     pub(crate) fn beginning<'r>(&mut self, raw: &'r str, longest: usize) -> &'r str {
         let kept = cut(raw, longest.min(self.left.max(MIN_REPORTED_BYTES)));
         self.left = self.left.saturating_sub(kept.len());
@@ -82,7 +82,7 @@ pub(crate) struct Refused<'a> {
     pub(crate) outcome: &'a Outcome<'a>,
 }
 
-/// What a refused event says of itself; texts that are not empty.
+/// The members by which a refused event names itself; texts that are not empty.
 struct Errored {
     schema_uri: Option<String>,
     stream: Option<String>,

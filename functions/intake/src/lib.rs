@@ -49,7 +49,7 @@ use said::Said;
 
 pub use limits::{MAX_BATCH, MAX_BODY_BYTES};
 
-/// What a page of another origin may send.
+/// The headers that a page of another origin may send.
 const HEADERS: &str = "accept, x-requested-with, content-type, content-encoding, authorization, prefer, x-request-id, traceparent, tracestate";
 
 /// What an isolate keeps between requests.

@@ -13,7 +13,7 @@ pub const MAX_BATCH: usize = 10_000;
 /// itself is the rest of what a request takes in memory.
 pub(crate) const MAX_REQUEST_VALUES: usize = 500_000;
 
-/// What the events of a request take while they wait to be judged, in bytes; what is over that is read once more then. A tenth of the
+/// The memory that the events of a request take while they wait to be judged, in bytes; what is over that is read once more then. A tenth of the
 /// 40 MB that a request may take: three of them and all else fit the 128 MB of an isolate.
 pub(crate) const MAX_WAITING_BYTES: usize = 4_000_000;
 

@@ -135,7 +135,7 @@ async fn repositories<P: Platform>(platform: &P) -> Result<Vec<String>, PortErro
     }
 }
 
-/// Whether the client would rather have a page than what the page is of: a folder as JSON, or a file, which is YAML or JSON.
+/// True if the client would rather have a page than what the page is of: a folder as JSON, or a file, which is YAML or JSON.
 fn for_browser(request: &Request) -> bool {
     const FORMS: [&str; 5] = [
         "text/plain",

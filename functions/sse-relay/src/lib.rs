@@ -177,7 +177,7 @@ fn form_of(headers: &HeaderMap) -> (Format, &'static str) {
     }
 }
 
-/// What a request asks for: the logs to read, and what of them. A stream that is unknown may be new, and so may a topic of the
+/// Reads a request: the logs to read, and what of them. A stream that is unknown may be new, and so may a topic of the
 /// request's id: they are looked for once more.
 async fn asked<P: Platform>(
     isolate: &Isolate,

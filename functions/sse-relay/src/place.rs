@@ -25,7 +25,7 @@ pub(crate) struct Place {
     head: u64,
     /// Its entry in the ids.
     entry: String,
-    /// How much of the entry stays the same: all but where the log stands.
+    /// The length of the part of the entry that stays the same: all but where the log stands.
     fixed: usize,
 }
 

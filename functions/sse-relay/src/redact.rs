@@ -39,7 +39,7 @@ pub(crate) enum Redaction {
     Impossible,
 }
 
-/// What a member holds, by its name.
+/// The kind of value that a member holds, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Holds {
     Title,

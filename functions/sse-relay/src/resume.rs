@@ -115,7 +115,7 @@ fn foreign(logs: &[Log], gone: Vec<Gone>) -> Refusal {
     }
 }
 
-/// Whether an id was written here and is as it was written: it then names every topic-partition of its time.
+/// True if an id was written here and is as it was written: it then names every topic-partition of its time.
 ///
 /// It has offset and timestamp in one entry, which KafkaSSE never writes (`KafkaSSE.js:516-525, 657-677`), and of each topic all
 /// partitions up to the last, so that an id of which somebody has kept the entries of one partition is another. A reader that

@@ -17,18 +17,18 @@ use crate::resume::{Gone, resume};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selected {
     pub(crate) log: LogName,
-    /// What the stream is configured under.
+    /// The key of the stream in the config.
     pub(crate) stream: String,
     pub(crate) start: Start,
 }
 
-/// What a request reads.
+/// The logs that a request reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
     pub(crate) logs: Vec<Selected>,
-    /// What the request's id names besides.
+    /// The other entries of the request's id.
     pub(crate) gone: Vec<Gone>,
-    /// Whether these are only some logs of the streams, by the reader's choice.
+    /// True if these are only some logs of the streams, by the reader's choice.
     pub(crate) is_partial: bool,
 }
 

@@ -74,7 +74,7 @@ impl<P: Platform> EventSink for LogSink<'_, P> {
     }
 }
 
-/// How many of the first events are appended together: at least one.
+/// The number of the first events that are appended together: at least one.
 fn one_append(events: &[Envelope]) -> usize {
     let mut bytes = 0;
     let more = events.iter().take_while(|event| {

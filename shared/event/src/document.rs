@@ -217,7 +217,7 @@ impl<'a> Document<'a> {
         self.sent.len()
     }
 
-    /// What it takes in memory besides the text it was read from, in bytes.
+    /// The memory that it takes besides the text it was read from, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         let copied = match &self.sent {
@@ -227,7 +227,7 @@ impl<'a> Document<'a> {
         copied + self.slots.capacity() * size_of::<Slot>()
     }
 
-    /// Whether something was not added because the event would have become too large.
+    /// True if something was not added because the event would have become too large.
     #[must_use]
     pub fn is_overfull(&self) -> bool {
         self.overfull

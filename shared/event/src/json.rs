@@ -36,9 +36,9 @@ pub enum JsonError {
     /// There are more events than one request may have.
     #[error("{count} events in one request: send at most {most} and split the rest")]
     TooMany {
-        /// How many there are.
+        /// The number of elements.
         count: usize,
-        /// How many there may be.
+        /// The most that there may be.
         most: usize,
     },
 }
@@ -162,7 +162,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     }
 }
 
-/// How large a JSON text is.
+/// The size of a JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
     /// Its bytes without white space between tokens.

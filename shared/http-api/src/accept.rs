@@ -48,7 +48,7 @@ fn weight_of(offered: &str, ranges: &[MediaType<'_>]) -> Option<(u16, usize)> {
     found
 }
 
-/// How closely a range describes a type: 3 by its name, 2 as `type/*`, 1 as `*/*`, and 0 not at all. A parameter is one of
+/// The closeness of a range to a type: 3 by its name, 2 as `type/*`, 1 as `*/*`, and 0 not at all. A parameter is one of
 /// another type, save the charset that all answers have.
 fn specificity(range: &MediaType<'_>, offered: &MediaType<'_>) -> u8 {
     if range.params().any(is_of_another) {

@@ -36,7 +36,7 @@ pub struct Position {
         skip_serializing_if = "Option::is_none"
     )]
     pub timestamp: Option<Millis>,
-    /// Whether the reader has only some topic-partitions of its streams, by its own choice.
+    /// True if the reader has only some topic-partitions of its streams, by its own choice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
 }

@@ -43,7 +43,7 @@ pub fn bad_number(config: &impl Config, name: &str, range: RangeInclusive<u64>, 
     (!fits).then(|| bad_setting(name, &value, &expected, &format!("{used} is used")))
 }
 
-/// What is wrong with the settings `TRUSTED_PROXIES` and `CLIENT_ADDRESS_HEADER`.
+/// The faults of the settings `TRUSTED_PROXIES` and `CLIENT_ADDRESS_HEADER`.
 pub fn bad_proxies(config: &impl Config) -> Vec<String> {
     let header = config
         .get("CLIENT_ADDRESS_HEADER")
@@ -63,7 +63,7 @@ pub fn bad_proxies(config: &impl Config) -> Vec<String> {
     found
 }
 
-/// What is wrong with the setting `CORS_ORIGINS`.
+/// The faults of the setting `CORS_ORIGINS`.
 pub fn bad_origins(config: &impl Config) -> Vec<String> {
     bad_entries(
         config,
@@ -74,7 +74,7 @@ pub fn bad_origins(config: &impl Config) -> Vec<String> {
     )
 }
 
-/// Whether a browser could send `entry` as its origin, or a subdomain of it for `https://*.a.org`: in lower case, without
+/// True if a browser could send `entry` as its origin, or a subdomain of it for `https://*.a.org`: in lower case, without
 /// a path, not even `/`.
 fn is_origin(entry: &str) -> bool {
     let of = |text: &str, others: &[u8]| {

@@ -44,7 +44,7 @@ impl Entry {
         }
     }
 
-    /// Whether a topic is one of the stream, or of a stream that the regex matches.
+    /// True if a topic is one of the stream, or of a stream that the regex matches.
     fn has_topic(&self, topic: &str) -> bool {
         if topics(self, &self.key).iter().any(|known| known == topic) {
             return true;
@@ -253,7 +253,7 @@ impl StreamConfigs {
         Some(found)
     }
 
-    /// Whether a topic is one of a stream, known by its name or by a regex.
+    /// True if a topic is one of a stream, known by its name or by a regex.
     #[must_use]
     pub fn has_topic(&self, topic: &str) -> bool {
         self.entries.iter().any(|entry| entry.has_topic(topic))

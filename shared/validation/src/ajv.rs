@@ -85,7 +85,7 @@ impl Errors {
         }
     }
 
-    /// Whether no more errors are reported.
+    /// True if no more errors are reported.
     pub(crate) fn is_full(&self) -> bool {
         self.all.len() >= self.most || self.bytes > MAX_BYTES
     }

@@ -1,4 +1,4 @@
-//! Whether a schema says too much of one value: what is checked in the same place cannot be ended by the length of an event,
+//! Judges whether a schema says too much of one value: what is checked in the same place cannot be ended by the length of an event,
 //! so a schema that goes beyond a bound is none.
 
 use serde_json::{Map, Value};
@@ -33,7 +33,7 @@ const REFERENCES: &[&str] = &["$ref", "$recursiveRef", "$dynamicRef"];
 /// Deepest nesting of such schemas.
 const MAX_DEPTH: usize = 100;
 
-/// How much a schema says at one place.
+/// The number of rules that a schema has at one place.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Breadth {
     /// Most patterns that a member's name is matched with at once.
@@ -42,7 +42,7 @@ pub(crate) struct Breadth {
     pub(crate) names: usize,
     /// Most values in the schema of a `not`, which each of its errors has a copy of.
     pub(crate) copied: usize,
-    /// Whether a pattern looks around or back, so that matching it goes back and forth.
+    /// True if a pattern looks around or back, so that matching it goes back and forth.
     pub(crate) backtracks: bool,
 }
 
@@ -60,7 +60,7 @@ impl Breadth {
     }
 }
 
-/// What was counted of a schema.
+/// The counts of a schema.
 struct Count<'s> {
     root: &'s Value,
     all: usize,
@@ -158,7 +158,7 @@ impl<'s> Count<'s> {
     }
 }
 
-/// Whether a pattern has look-around or a back-reference.
+/// True if a pattern has look-around or a back-reference.
 fn backtracks(pattern: &str) -> bool {
     let pairs = pattern.as_bytes().windows(2);
     ["(?=", "(?!", "(?<"].iter().any(|group| pattern.contains(group))
@@ -167,7 +167,7 @@ fn backtracks(pattern: &str) -> bool {
             .any(|pair| matches!(pair, [b'\\', b'1'..=b'9' | b'k']))
 }
 
-/// How many values a value is made of; long texts and names count for more than one.
+/// The number of values that a value is made of; long texts and names count for more than one.
 pub(crate) fn values(value: &Value) -> usize {
     let within = match value {
         Value::Array(items) => items.iter().map(values).sum(),

@@ -35,7 +35,7 @@ const PLACE_STEPS: usize = 4;
 /// Members of the widest object that an error's place is looked for among in a step.
 const MEMBERS_A_STEP: usize = 16;
 
-/// What may be done at most, and what it costs.
+/// The most that may be done, and the cost of each step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowance {
     pub(crate) steps: usize,
@@ -48,7 +48,7 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// What ends by itself.
+    /// No bound, for work that ends by itself.
     pub(crate) const ENDLESS: Self = Self {
         steps: usize::MAX,
         error: 0,
@@ -87,7 +87,7 @@ pub(crate) fn take(steps: usize) -> bool {
     left > 0
 }
 
-/// Whether no step is left.
+/// True if no step is left.
 pub(crate) fn is_spent() -> bool {
     STEPS.get() == 0
 }
@@ -103,16 +103,16 @@ pub(crate) fn left() -> usize {
     STEPS.get()
 }
 
-/// How often steps were asked for when none was left, since this was asked last.
+/// The number of times that steps were asked for when none was left, since this was asked last.
 #[cfg(test)]
 pub(crate) fn overrun() -> usize {
     OVERRUN.take()
 }
 
-/// What an error points to that was found when no step was left.
+/// The value that an error points to that was found when no step was left.
 static CUT: Value = Value::Null;
 
-/// What an error points to instead of a value that may be large.
+/// The value that an error points to instead of a value that may be large.
 static LARGE: Value = Value::Null;
 
 /// The value that errors point to as it is, how many steps that takes, and whether one did when none was left.
@@ -137,7 +137,7 @@ pub(crate) fn keep_whole(value: Option<&Value>, steps: usize) {
     });
 }
 
-/// Whether an error was found when no step was left: it may be none.
+/// True if an error was found when no step was left: it may be none.
 pub(crate) fn is_cut(error: &ValidationError<'_>) -> bool {
     let found: *const Value = &raw const **error.instance();
     let whole = WHOLE.get();

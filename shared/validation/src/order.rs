@@ -53,7 +53,7 @@ const KEYWORDS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What to sort an error of validating `event` against `schema` by: its way through the schema, and through the event where
+/// The key to sort an error of validating `event` against `schema` by: its way through the schema, and through the event where
 /// the schema does not say which of its values come first.
 pub(crate) fn order<'e>(schema: &Value, event: &'e Value, error: &ValidationError<'_>) -> Vec<usize> {
     let mut key = Vec::new();
@@ -164,7 +164,7 @@ fn is_only(types: &Value, kind: &str) -> bool {
     }
 }
 
-/// Whether AJV has anything to check by a schema.
+/// True if AJV has anything to check by a schema.
 fn has_rules(schema: &Value) -> bool {
     let is_rule = |keyword: &String| {
         keyword == "type"

@@ -414,7 +414,7 @@ impl<'p> Translator<'p> {
     }
 }
 
-/// How many groups capture, and whether one has a name.
+/// The number of groups that capture, and whether one has a name.
 fn groups(pattern: &str) -> (u32, bool) {
     let (mut groups, mut has_names, mut in_class) = (0, false, false);
     let mut rest = pattern.chars();

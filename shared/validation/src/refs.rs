@@ -14,7 +14,7 @@ use crate::path::fragment;
 /// Keywords that name a schema; an `$anchor` does so without its `#`.
 const NAMES: &[&str] = &["$id", "id", "$anchor"];
 
-/// What a relative `$id` of a root is relative to.
+/// The base of a relative `$id` of a root.
 const BASE: &str = "json-schema:///";
 
 /// Rewrites each `$ref` that names a schema of this document by an `$id`. Others stay as they are.

@@ -10,7 +10,7 @@ const PACKAGE: &str = "validation-native";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// How many pairs of a schema and an event.
+    /// The number of pairs of a schema and an event.
     #[arg(long, default_value_t = 2000)]
     pairs: u64,
     /// The first pair.

@@ -143,7 +143,7 @@ impl Literal {
 
 #[cfg(test)]
 thread_local! {
-    /// How many numbers were read.
+    /// Counts the numbers that were read.
     pub(super) static PARSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 

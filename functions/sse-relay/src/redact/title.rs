@@ -48,7 +48,7 @@ fn is_direction_mark(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
 }
 
-/// Whether there is an HTML character reference, such as `&amp;` or `&#32;`.
+/// True if there is an HTML character reference, such as `&amp;` or `&#32;`.
 fn has_reference(text: &str) -> bool {
     let mut after = text.split('&');
     after.next();

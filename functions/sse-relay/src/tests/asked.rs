@@ -1,4 +1,4 @@
-//! What a client asks for in headers or, where it cannot send them, in the address: where to go on, the form of the answer,
+//! Requests of clients in headers or, where it cannot send them, in the address: where to go on, the form of the answer,
 //! and to be let in with its cookies.
 
 use super::*;

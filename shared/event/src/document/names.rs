@@ -8,7 +8,7 @@ use super::{Document, Node};
 /// Objects with fewer members than this are searched from the first to the last.
 const MANY_MEMBERS: usize = 64;
 
-/// How often an object is searched before its names are put in order.
+/// The number of searches of an object before its names are put in order.
 const SEARCHES: usize = 4;
 
 /// The object that was asked last, how often in a row, and where its members are.

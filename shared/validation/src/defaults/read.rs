@@ -104,7 +104,7 @@ impl Node {
     }
 }
 
-/// Whether the word stands anywhere: most schemas need no more than this look.
+/// True if the word stands anywhere: most schemas need no more than this look.
 fn holds_default(schema: &Value) -> bool {
     match schema {
         Value::Object(members) => members.contains_key("default") || members.values().any(holds_default),

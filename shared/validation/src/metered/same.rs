@@ -8,7 +8,7 @@ use serde_json::{Number, Value};
 
 use super::{HASHED_BYTES_A_STEP, take};
 
-/// Whether two values are the same. Each pair of values within that is looked at takes a step.
+/// True if two values are the same. Each pair of values within that is looked at takes a step.
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
     if !take(1) {
         return false;

@@ -12,10 +12,10 @@ use crate::order::order;
 /// most; those of usual schemas take fewer than four steps each.
 const MAX_STEPS: usize = 4_000_000;
 
-/// How often a pattern goes back in the time of a step.
+/// The number of times that a pattern goes back in a step.
 const BACKTRACKS_A_STEP: usize = 4;
 
-/// How many errors are found at most for each that is told: those that AJV finds first are told.
+/// The most errors that are looked for, for each that is reported: those that AJV finds first are told.
 const FOUND_FOR_ONE: usize = 10;
 
 /// Steps an error takes for each value in a `not`, which it has a copy of. For each member that a schema has names for it takes
@@ -56,7 +56,7 @@ impl Schema {
         allowance(self.breadth, errors)
     }
 
-    /// What is wrong with an event that is not valid.
+    /// The faults of an event that is not valid.
     fn explain(&self, event: &Value, most: usize) -> Vec<AjvError> {
         self.allowance(most).begin();
         let whole = self.breadth.backtracks.then_some(event);

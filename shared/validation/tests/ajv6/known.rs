@@ -129,7 +129,7 @@ pub(crate) struct Pair<'p> {
     event: &'p str,
     ours: String,
     theirs: String,
-    /// Whether AJV has added defaults.
+    /// True if AJV has added defaults.
     is_filled: bool,
     is_same_event: bool,
     our_errors: Vec<(String, String)>,
@@ -160,7 +160,7 @@ impl<'p> Pair<'p> {
             .any(|keyword| schema.contains(&format!("\"{keyword}\":")))
     }
 
-    /// Whether our errors are these, but for some that we do not say; the event is refused by both or by none.
+    /// True if our errors are these, but for some that we do not say; the event is refused by both or by none.
     fn has_ours_within(&self, errors: &[(String, String)]) -> bool {
         let mut rest = errors.iter();
         let is_within = self

@@ -142,7 +142,7 @@ fn ajv(node: &str, cases: &[Case]) -> Vec<Value> {
     answers
 }
 
-/// Whether two values are the same, as JSON: `1e3` and `1000` are, and the order of members does not matter.
+/// True if two values are the same, as JSON: `1e3` and `1000` are, and the order of members does not matter.
 pub(crate) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
