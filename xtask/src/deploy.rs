@@ -11,7 +11,8 @@ mod secrets;
 mod stage;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
@@ -130,18 +131,24 @@ struct Deployment<'a> {
 }
 
 impl Deployment<'_> {
+    /// The command that uploads a function with the configuration at `path`.
+    fn upload(&self, path: &Path, function: &str) -> Result<Command> {
+        let mut command = wrangler::command(self.project)?;
+        command
+            .arg("deploy")
+            .arg("--config")
+            .arg(path)
+            .args(["--env", function]);
+        Ok(command)
+    }
+
     fn dry_run(&mut self) -> Result<()> {
         self.config.set_namespace(PLACEHOLDER_ID);
         let path = self.write()?;
         for function in &self.stage.functions {
             step(&format!("checking {}", self.config.worker_name(function)));
             let out = path.with_file_name("dry-run").join(function);
-            let mut command = wrangler::command(self.project)?;
-            command
-                .arg("deploy")
-                .arg("--config")
-                .arg(&path)
-                .args(["--env", function]);
+            let mut command = self.upload(&path, function)?;
             process::run(command.arg("--dry-run").arg("--outdir").arg(out))?;
         }
         println!(
@@ -235,12 +242,7 @@ impl Deployment<'_> {
         for function in &self.stage.functions {
             let name = self.config.worker_name(function);
             step(&format!("deploying {name}"));
-            let mut command = wrangler::command(self.project)?;
-            command
-                .arg("deploy")
-                .arg("--config")
-                .arg(&path)
-                .args(["--env", function]);
+            let mut command = self.upload(&path, function)?;
             account
                 .run(&mut command, "")
                 .with_context(|| format!("{name} is not deployed"))?;

@@ -82,7 +82,7 @@ fn last_event_id(request: &Request) -> Option<String> {
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     pub(crate) name: LogName,
-    /// What the stream is configured under.
+    /// The key of the stream in the config.
     pub(crate) stream: String,
     /// Which of the streams asked for.
     pub(crate) asked: usize,
@@ -144,7 +144,7 @@ pub(crate) fn may_read(allowed: &str, configs: &Configs, stream: &str) -> bool {
 
 /// What a stream is kept in.
 pub(crate) struct Topics {
-    /// What the stream is configured under.
+    /// The key of the stream in the config.
     key: String,
     topics: Vec<Topic>,
     partitions: u32,

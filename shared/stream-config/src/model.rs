@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use eventstar_event::StreamName;
-use eventstar_event::names::MAX_NAME_BYTES;
 use serde_json::{Map, Value};
 
 use crate::constraints::Constraints;
@@ -236,13 +235,10 @@ impl StreamConfigs {
     /// it be a key of the config. Anybody may ask: what is not found is not remembered.
     #[must_use]
     pub fn stream(&self, stream: &str) -> Option<Rc<Stream>> {
-        // Nobody may fill the memory with names: what is longer than any stream's is none.
-        if stream.len() > MAX_NAME_BYTES {
-            return None;
-        }
         if let Some(known) = self.remembered.borrow().get(stream) {
             return Some(Rc::clone(known));
         }
+        // Nobody may fill the memory with names that no stream can have.
         StreamName::parse(stream).ok()?;
         let found = Rc::new(self.find(stream)?.typed(stream));
         let mut remembered = self.remembered.borrow_mut();
