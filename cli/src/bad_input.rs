@@ -140,7 +140,7 @@ fn references_that_cannot_be_resolved() {
         ),
         (
             "https://example.org/jsonschema/x/1.0.0",
-            "https://example.org/jsonschema/x/1.0.0 cannot be had: nothing is fetched",
+            "https://example.org/jsonschema/x/1.0.0 cannot be used: nothing is fetched",
         ),
     ] {
         let world = World::new();

@@ -237,7 +237,7 @@ fn the_commands_resolve_remote_references_or_write_nothing() {
     let (done, _) = run(&["materialize-all"], cache.path());
     let refusal = done.unwrap_err();
     let expected = format!(
-        "a/current.yaml: /allOf/0/$ref: $ref /f/1.0.0#: {} cannot be had: the server answers 500",
+        "a/current.yaml: /allOf/0/$ref: $ref /f/1.0.0#: {} cannot be used: the server answers 500",
         server.url("/jsonschema/f/1.0.0")
     );
     assert!(refusal.contains(&expected), "{refusal}");

@@ -42,8 +42,8 @@ pub enum Problem {
         "$ref {0} leads to {1}, which is below no URL of schemaBaseUris: add the base URL of its repository there"
     )]
     ForeignRef(String, String),
-    /// A reference to a document of another server that cannot be had.
-    #[error("$ref {reference}: {url} cannot be had: {why}")]
+    /// A reference to a document of another server that cannot be used.
+    #[error("$ref {reference}: {url} cannot be used: {why}")]
     Unavailable {
         /// The reference.
         reference: String,

@@ -123,17 +123,17 @@ fn what_cannot_be_had_is_named_with_file_pointer_and_url() {
         (
             "/f/1.0.0",
             vec![("https://a.org/jsonschema/f/1.0.0", "!it is asleep")],
-            "$ref /f/1.0.0: https://a.org/jsonschema/f/1.0.0 cannot be had: !it is asleep",
+            "$ref /f/1.0.0: https://a.org/jsonschema/f/1.0.0 cannot be used: !it is asleep",
         ),
         (
             "/f/1.0.0",
             vec![("https://a.org/jsonschema/f/1.0.0", "a: [")],
-            "https://a.org/jsonschema/f/1.0.0 cannot be had: not valid YAML",
+            "https://a.org/jsonschema/f/1.0.0 cannot be used: not valid YAML",
         ),
         (
             "/f/1.0.0",
             vec![("https://a.org/jsonschema/f/1.0.0", "1.0.0.yaml")],
-            "cannot be had: no schema is there",
+            "cannot be used: no schema is there",
         ),
         (
             "/f/1.0.0",
